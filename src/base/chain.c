@@ -1,0 +1,199 @@
+/* A chain of chunks; see chain.h.
+ *
+ *   first ─► … ─► unsent ─► … ─► last
+ *   written, kept     to be written   grows here
+ *   for its users
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/chain.h"
+
+#include "base/memory.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum chunk_kind {
+    CHUNK_SMALL, /* pooled: what a client with little to say borrows */
+    CHUNK_LARGE, /* pooled */
+    CHUNK_EXACT, /* one big piece, header and bytes in one allocation */
+    CHUNK_GIVEN, /* somebody's malloc, taken over */
+};
+
+/* Header included, so that the allocator sees round numbers. */
+static const size_t POOL_SIZE[] = {2 * 1024, 16 * 1024};
+/* Unused chunks kept over a shrink: a few turns' worth. */
+static const unsigned POOL_KEEP[] = {256, 64};
+
+struct chunk_pool {
+    struct chunk *free;
+    unsigned count;
+};
+
+/* One per process: a worker has one thread. */
+static struct chunk_pool pools[2];
+
+static struct chunk *pool_get(enum chunk_kind kind)
+{
+    struct chunk *chunk = pools[kind].free;
+    if (chunk) {
+        pools[kind].free = chunk->next;
+        pools[kind].count--;
+    } else {
+        chunk = xmalloc(POOL_SIZE[kind]);
+        chunk->data = (char *)(chunk + 1);
+        chunk->room = POOL_SIZE[kind] - sizeof *chunk;
+        chunk->kind = (uint8_t)kind;
+    }
+    chunk->next = NULL;
+    chunk->start = chunk->end = 0;
+    chunk->users = 0;
+    return chunk;
+}
+
+static void chunk_free(struct chunk *chunk)
+{
+    if (chunk->kind == CHUNK_GIVEN)
+        free(chunk->data);
+    if (chunk->kind >= CHUNK_EXACT) {
+        free(chunk);
+        return;
+    }
+    struct chunk_pool *pool = &pools[chunk->kind];
+    chunk->next = pool->free;
+    pool->free = chunk;
+    pool->count++;
+}
+
+static struct chunk *chunk_exact(size_t size)
+{
+    struct chunk *chunk = xmalloc(sizeof *chunk + size);
+    *chunk = (struct chunk){.data = (char *)(chunk + 1), .room = size, .kind = CHUNK_EXACT};
+    return chunk;
+}
+
+static struct chunk *chain_push(struct chain *chain, struct chunk *chunk)
+{
+    if (chain->last)
+        chain->last->next = chunk;
+    else
+        chain->first = chunk;
+    chain->last = chunk;
+    return chunk;
+}
+
+static struct chunk *chain_grow(struct chain *chain, size_t size)
+{
+    if (!chain->first && size <= POOL_SIZE[CHUNK_SMALL] - sizeof(struct chunk))
+        return chain_push(chain, pool_get(CHUNK_SMALL));
+    if (size <= POOL_SIZE[CHUNK_LARGE] - sizeof(struct chunk))
+        return chain_push(chain, pool_get(CHUNK_LARGE));
+    return chain_push(chain, chunk_exact(size));
+}
+
+char *chain_reserve(struct chain *chain, size_t size)
+{
+    struct chunk *last = chain->last;
+    if (!last || last->room - last->end < size)
+        last = chain_grow(chain, size);
+    return last->data + last->end;
+}
+
+void chain_commit(struct chain *chain, size_t size)
+{
+    struct chunk *last = chain->last;
+    assert(last && last->room - last->end >= size);
+    last->end += size;
+    chain->size += size;
+    if (!chain->unsent && size)
+        chain->unsent = last;
+}
+
+char *chain_append(struct chain *chain, const char *bytes, size_t size)
+{
+    char *out = chain_reserve(chain, size);
+    memcpy(out, bytes, size);
+    chain_commit(chain, size);
+    return out;
+}
+
+struct chunk *chain_give(struct chain *chain, char *data, size_t start, size_t end, size_t room)
+{
+    struct chunk *chunk = xmalloc(sizeof *chunk);
+    *chunk = (struct chunk){.data = data, .start = start, .end = end, .room = room, .kind = CHUNK_GIVEN};
+    chain_push(chain, chunk);
+    chain->size += end - start;
+    if (!chain->unsent && end > start)
+        chain->unsent = chunk;
+    return chunk;
+}
+
+int chain_iovec(const struct chain *chain, struct iovec *iov, int max)
+{
+    int count = 0;
+    for (struct chunk *chunk = chain->unsent; chunk && count < max; chunk = chunk->next) {
+        if (chunk->start == chunk->end)
+            continue;
+        iov[count].iov_base = chunk->data + chunk->start;
+        iov[count].iov_len = chunk->end - chunk->start;
+        count++;
+    }
+    return count;
+}
+
+void chain_written(struct chain *chain, size_t size)
+{
+    assert(size <= chain->size);
+    chain->size -= size;
+    while (size) {
+        struct chunk *chunk = chain->unsent;
+        size_t here = chunk->end - chunk->start;
+        if (size < here) {
+            chunk->start += size;
+            return;
+        }
+        chunk->start = chunk->end;
+        size -= here;
+        chain->unsent = chunk->next;
+    }
+    while (chain->unsent && chain->unsent->start == chain->unsent->end)
+        chain->unsent = chain->unsent->next;
+    chain_trim(chain);
+}
+
+void chain_trim(struct chain *chain)
+{
+    struct chunk *chunk;
+    while ((chunk = chain->first) && chunk != chain->unsent && !chunk->users) {
+        chain->first = chunk->next;
+        if (!chain->first)
+            chain->last = NULL;
+        chunk_free(chunk);
+    }
+}
+
+void chain_clear(struct chain *chain)
+{
+    while (chain->first) {
+        struct chunk *next = chain->first->next;
+        chunk_free(chain->first);
+        chain->first = next;
+    }
+    *chain = (struct chain){0};
+}
+
+bool chain_pool_shrink(void)
+{
+    bool any = false;
+    for (int kind = CHUNK_SMALL; kind <= CHUNK_LARGE; kind++) {
+        struct chunk_pool *pool = &pools[kind];
+        while (pool->count > POOL_KEEP[kind]) {
+            struct chunk *chunk = pool->free;
+            pool->free = chunk->next;
+            pool->count--;
+            free(chunk);
+            any = true;
+        }
+    }
+    return any;
+}

@@ -1,0 +1,54 @@
+/* A chain of chunks: bytes on their way out of a connection.
+ *
+ * Small chunks are borrowed from a pool while they hold bytes and go back when
+ * these are gone, so an idle connection owns none. What is appended in one
+ * piece lies in one piece: a link keeps pointers into its chain until the
+ * replies are in. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct chunk {
+    struct chunk *next;
+    char *data;         /* its bytes; after the header, or memory it was given */
+    size_t start, end;  /* data[start..end) is still to be written */
+    size_t room;        /* data[0..room) may be used */
+    uint32_t users;     /* requests whose bytes lie here (links only) */
+    uint8_t kind;       /* which pool it came from */
+};
+
+struct chain {
+    struct chunk *first, *last;
+    struct chunk *unsent; /* the first with something to write, NULL: none */
+    size_t size;          /* bytes still to be written */
+};
+
+/* Room for `size` bytes in one piece at the end; chain_commit says how many
+ * were used. The pointer is good until the next call on the chain. */
+char *chain_reserve(struct chain *chain, size_t size);
+void chain_commit(struct chain *chain, size_t size);
+
+/* Copies bytes to the end; returns where they lie now. */
+char *chain_append(struct chain *chain, const char *bytes, size_t size);
+
+/* Takes memory from malloc (data[start..end) is content) as the new end, without a copy. */
+struct chunk *chain_give(struct chain *chain, char *data, size_t start, size_t end, size_t room);
+
+/* The first bytes as an iovec; returns how many entries were filled. */
+int chain_iovec(const struct chain *chain, struct iovec *iov, int max);
+
+/* `size` bytes of the front were written; empty chunks go back to the pool,
+ * but those with users stay in the chain until chain_trim. */
+void chain_written(struct chain *chain, size_t size);
+
+/* Frees leading chunks that are written and have no users any more. */
+void chain_trim(struct chain *chain);
+
+/* Frees all. */
+void chain_clear(struct chain *chain);
+
+/* Frees pooled chunks that nobody needs, but for a few. Returns whether there were any. */
+bool chain_pool_shrink(void);

@@ -1,0 +1,14 @@
+/* Allocation that never fails: out of memory ends the worker, and the master
+ * replaces it. What a peer can cause is bounded before it gets here. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include <stddef.h>
+
+/* Each returns memory for the caller to free(), or aborts the process. */
+void *xmalloc(size_t size) __attribute__((malloc, returns_nonnull));
+void *xcalloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
+void *xrealloc(void *old, size_t size) __attribute__((returns_nonnull));
+char *xstrdup(const char *text) __attribute__((malloc, returns_nonnull));
+char *xstrndup(const char *text, size_t size) __attribute__((malloc, returns_nonnull));
+/* printf into fresh memory. */
+char *xformat(const char *format, ...) __attribute__((malloc, returns_nonnull, format(printf, 1, 2)));

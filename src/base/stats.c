@@ -1,0 +1,60 @@
+/* Counters: one row per worker in a shared mapping, written only by that worker. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/stats.h"
+
+#include <string.h>
+
+/* Counts until stats_use gives the process a row of its own: in the master,
+ * in --check, in specs. */
+static struct stats private_row;
+struct stats *stats = &private_row;
+
+static const struct stats *shared_rows = &private_row;
+static const uint32_t private_count = 1;
+static const uint32_t *shared_count = &private_count;
+
+const struct stats_field stats_fields[] = {
+#define STAT(name, help) {#name, help},
+#include "base/stats.def"
+#undef STAT
+};
+const size_t stats_field_count = sizeof stats_fields / sizeof *stats_fields;
+
+void stats_use(struct stats *row)
+{
+    stats = row;
+}
+
+void stats_share(const struct stats *rows, const uint32_t *count)
+{
+    shared_rows = rows;
+    shared_count = count;
+}
+
+/* Another process may be adding to `from`: each field is one load. */
+void stats_add(struct stats *sum, const struct stats *from)
+{
+#define STAT(name, help) sum->name += __atomic_load_n(&from->name, __ATOMIC_RELAXED);
+#include "base/stats.def"
+#undef STAT
+}
+
+void stats_sum(struct stats *sum)
+{
+    memset(sum, 0, sizeof *sum);
+    uint32_t count = __atomic_load_n(shared_count, __ATOMIC_ACQUIRE);
+    for (uint32_t i = 0; i < count; i++) {
+        stats_add(sum, &shared_rows[i]);
+    }
+}
+
+uint64_t stats_clients(void)
+{
+    uint64_t accepted = 0, closed = 0;
+    uint32_t count = __atomic_load_n(shared_count, __ATOMIC_ACQUIRE);
+    for (uint32_t i = 0; i < count; i++) {
+        closed += __atomic_load_n(&shared_rows[i].clients_closed, __ATOMIC_RELAXED);
+        accepted += __atomic_load_n(&shared_rows[i].clients_accepted, __ATOMIC_RELAXED);
+    }
+    return accepted > closed ? accepted - closed : 0;
+}

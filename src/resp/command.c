@@ -1,0 +1,196 @@
+/* The command table and how a name is found in it: an open-addressed hash of
+ * names folded to lower case, built once at start. A name is compared as
+ * three 64-bit words, so that finding one costs no loop and no call. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+#include <string.h>
+
+#include "resp/command.h"
+
+/* The words of command.def. */
+#define F(flag) COMMAND_##flag
+#define C(category) (1u << CATEGORY_##category)
+#define NO_SPECS NULL, 0
+#define SPECS(...) \
+    (const struct key_spec[]){__VA_ARGS__}, \
+        sizeof((const struct key_spec[]){__VA_ARGS__}) / sizeof(struct key_spec)
+#define INDEX_RANGE(at, last_key, every, half) \
+    {.begin = KEY_BEGIN_INDEX, .index = (at), .find = KEY_FIND_RANGE, \
+     .last = (last_key), .step = (every), .limit = (half)}
+#define INDEX_KEYNUM(at, number, first_key, every) \
+    {.begin = KEY_BEGIN_INDEX, .index = (at), .find = KEY_FIND_KEYNUM, \
+     .keynum_index = (number), .first = (first_key), .keystep = (every)}
+#define KEYWORD_RANGE(word, from, last_key, every, half) \
+    {.begin = KEY_BEGIN_KEYWORD, .index = (from), .keyword = (word), .find = KEY_FIND_RANGE, \
+     .last = (last_key), .step = (every), .limit = (half)}
+#define UNKNOWN_KEYS {.begin = KEY_BEGIN_UNKNOWN, .find = KEY_FIND_UNKNOWN}
+
+enum category {
+#define CATEGORY(name, text) CATEGORY_##name,
+#define COMMAND(...)
+#include "resp/command.def"
+#undef CATEGORY
+#undef COMMAND
+    CATEGORIES
+};
+
+static const char *const category_names[] = {
+#define CATEGORY(name, text) [CATEGORY_##name] = text,
+#define COMMAND(...)
+#include "resp/command.def"
+#undef CATEGORY
+#undef COMMAND
+};
+
+/* SPECS fills two fields, so the row macro takes the rest as it comes. */
+enum { ROW_BASE = __COUNTER__ + 1 };
+#define CATEGORY(name, text)
+#define COMMAND(name, arity, flags, categories, request, response, first, last, step, ...) \
+    {name, arity, flags, categories, REQUEST_##request, RESPONSE_##response, first, last, step, __VA_ARGS__, \
+     ((flags) & COMMAND_MOVABLEKEYS) == 0, __COUNTER__ - ROW_BASE},
+static const struct command rows[] = {
+#include "resp/command.def"
+};
+#undef CATEGORY
+#undef COMMAND
+
+enum { ROWS = sizeof rows / sizeof *rows };
+enum { NAME_MAX_SIZE = 24, SLOTS = 1024 };
+_Static_assert(ROWS * 2 <= SLOTS, "the hash of command names has become too full");
+
+struct name {
+    uint64_t word[3]; /* lower case, zero padded */
+    uint16_t size;
+    uint16_t parent;  /* 1 + row of the container, 0 for a command itself */
+};
+struct slot {
+    struct name name;
+    uint16_t row;     /* 1 + row, 0: empty */
+};
+static struct slot slots[SLOTS];
+
+/* Lower case for the letters A-Z in all eight bytes at once. Bytes above 127
+ * may change too, but never into what a name in the table holds. */
+static inline uint64_t word_lower(uint64_t word)
+{
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t low7 = word & (0x7f * ones);
+    uint64_t from_a = low7 + (0x80 - 'A') * ones;       /* top bit: 'A' or more */
+    uint64_t above_z = low7 + (0x80 - 'Z' - 1) * ones;  /* top bit: more than 'Z' */
+    uint64_t upper = from_a & ~above_z & (0x80 * ones);
+    return word | upper >> 2;
+}
+
+/* One to eight bytes, zero padded, without looking beyond them. */
+static inline uint64_t word_load(const char *at, size_t size)
+{
+    uint64_t word = 0;
+    if (size >= 8) {
+        memcpy(&word, at, 8);
+    } else if (size >= 4) {
+        uint32_t low, high;
+        memcpy(&low, at, 4);
+        memcpy(&high, at + size - 4, 4);
+        word = low | (uint64_t)high << ((size - 4) * 8);
+    } else if (size > 0) {
+        word = (uint64_t)(unsigned char)at[0] | (uint64_t)(unsigned char)at[size / 2] << (size / 2 * 8) |
+               (uint64_t)(unsigned char)at[size - 1] << ((size - 1) * 8);
+    }
+    return word;
+}
+
+/* size is at most NAME_MAX_SIZE. */
+static inline struct name name_fold(const char *text, size_t size, uint16_t parent)
+{
+    struct name name = {.size = (uint16_t)size, .parent = parent};
+    name.word[0] = word_lower(word_load(text, size));
+    if (size > 8) {
+        name.word[1] = word_lower(word_load(text + 8, size - 8));
+    }
+    if (size > 16) {
+        name.word[2] = word_lower(word_load(text + 16, size - 16));
+    }
+    return name;
+}
+
+static inline bool name_equal(const struct name *a, const struct name *b)
+{
+    return a->word[0] == b->word[0] && a->size == b->size && a->parent == b->parent &&
+           a->word[1] == b->word[1] && a->word[2] == b->word[2];
+}
+
+static inline uint32_t name_hash(const struct name *name)
+{
+    uint64_t hash = name->word[0] * 0x9e3779b97f4a7c15u;
+    hash ^= (name->word[1] ^ name->word[2] << 1 ^ (uint64_t)name->parent << 48) * 0xc2b2ae3d27d4eb4fu;
+    hash *= 0x9e3779b97f4a7c15u;
+    return (uint32_t)(hash >> 54);
+}
+
+static const struct command *name_find(const char *text, size_t size, uint16_t parent)
+{
+    if (size > NAME_MAX_SIZE) {
+        return NULL;
+    }
+    struct name name = name_fold(text, size, parent);
+    for (uint32_t at = name_hash(&name); slots[at].row != 0; at = (at + 1) % SLOTS) {
+        if (name_equal(&slots[at].name, &name)) {
+            return &rows[slots[at].row - 1];
+        }
+    }
+    return NULL;
+}
+
+/* Before main: the table is the same for everybody and never changes. */
+__attribute__((constructor)) static void slots_setup(void)
+{
+    uint16_t container = 0;
+    for (uint16_t row = 0; row < ROWS; row++) {
+        const char *text = rows[row].name;
+        uint16_t parent = 0;
+        if (rows[row].flags & COMMAND_SUBCOMMAND) {
+            text = strchr(text, '|') + 1;
+            parent = container; /* a container is followed by its subcommands */
+        } else {
+            container = (uint16_t)(row + 1);
+        }
+        assert(strlen(text) <= NAME_MAX_SIZE);
+        struct name name = name_fold(text, strlen(text), parent);
+        uint32_t at = name_hash(&name);
+        while (slots[at].row != 0) {
+            at = (at + 1) % SLOTS;
+        }
+        slots[at] = (struct slot){.name = name, .row = (uint16_t)(row + 1)};
+    }
+}
+
+const struct command *command_find(const char *name, size_t size)
+{
+    return name_find(name, size, 0);
+}
+
+const struct command *command_find_sub(const struct command *command, const char *sub, size_t size)
+{
+    return command->flags & COMMAND_CONTAINER ? name_find(sub, size, (uint16_t)(command->id + 1)) : NULL;
+}
+
+size_t command_count(void)
+{
+    return ROWS;
+}
+
+const struct command *command_row(size_t id)
+{
+    return id < ROWS ? &rows[id] : NULL;
+}
+
+bool command_arity_fits(const struct command *command, uint32_t argc)
+{
+    int64_t arity = command->arity;
+    return arity >= 0 ? argc == arity : argc >= -arity;
+}
+
+const char *command_category_name(unsigned bit)
+{
+    return bit < CATEGORIES ? category_names[bit] : NULL;
+}

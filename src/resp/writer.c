@@ -1,0 +1,97 @@
+/* The buffer behind writer.h: it doubles, so that a reply of any length costs
+ * few moves. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "resp/resp.h"
+#include "resp/writer.h"
+
+enum { FIRST_ROOM = 256 };
+
+/* Where the next `size` bytes go. */
+static char *writer_room(struct writer *writer, size_t size)
+{
+    if (writer->room - writer->size < size) {
+        size_t room = writer->room * 2 > FIRST_ROOM ? writer->room * 2 : FIRST_ROOM;
+        while (room - writer->size < size) {
+            room *= 2;
+        }
+        writer->data = xrealloc(writer->data, room);
+        writer->room = room;
+    }
+    return writer->data + writer->size;
+}
+
+void writer_deinit(struct writer *writer)
+{
+    free(writer->data);
+    *writer = (struct writer){0};
+}
+
+void writer_raw(struct writer *writer, const char *data, size_t size)
+{
+    if (size > 0) {
+        memcpy(writer_room(writer, size), data, size);
+        writer->size += size;
+    }
+}
+
+void writer_format(struct writer *writer, const char *format, ...)
+{
+    va_list list, again;
+    va_start(list, format);
+    va_copy(again, list);
+    int size = vsnprintf(NULL, 0, format, list);
+    if (size > 0) {
+        vsnprintf(writer_room(writer, (size_t)size + 1), (size_t)size + 1, format, again);
+        writer->size += (size_t)size;
+    }
+    va_end(again);
+    va_end(list);
+}
+
+static void writer_header(struct writer *writer, char type, int64_t number)
+{
+    writer->size += resp_write_header(writer_room(writer, RESP_HEADER_SIZE), type, number);
+}
+
+void writer_status(struct writer *writer, const char *text)
+{
+    writer_raw(writer, "+", 1);
+    writer_raw(writer, text, strlen(text));
+    writer_raw(writer, "\r\n", 2);
+}
+
+void writer_integer(struct writer *writer, int64_t number)
+{
+    writer_header(writer, ':', number);
+}
+
+void writer_bulk(struct writer *writer, const char *data, size_t size)
+{
+    writer->size += resp_write_bulk(writer_room(writer, size + RESP_HEADER_SIZE), data, size);
+}
+
+void writer_text(struct writer *writer, const char *text)
+{
+    writer_bulk(writer, text, strlen(text));
+}
+
+void writer_null(struct writer *writer)
+{
+    writer_raw(writer, "$-1\r\n", 5);
+}
+
+void writer_null_array(struct writer *writer)
+{
+    writer_raw(writer, "*-1\r\n", 5);
+}
+
+void writer_array(struct writer *writer, size_t count)
+{
+    writer_header(writer, '*', (int64_t)count);
+}
