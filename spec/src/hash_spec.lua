@@ -1,0 +1,131 @@
+-- The hash functions against the golden table of twemproxy and against
+-- published values of the plain ones.
+
+local bit = require("bit")
+local ffi = require("ffi")
+local routers = require("support.routers")
+local support = require("support")
+
+support.header("base/hash.h")
+local C = support.lib()
+
+local TWEMPROXY = bit.bor(C.HASH_TWEMPROXY, C.HASH_SIGNED_BYTES)
+
+local function hash(name, variant, key)
+  local kind = ffi.new("enum hash_kind[1]")
+  assert(C.hash_kind_parse(name, kind), name)
+  return C.hash_key(kind[0], variant, key, #key)
+end
+
+describe("hash", function()
+  describe("hash_key", function()
+    it("agrees with twemproxy on every row of its table", function()
+      local rows = routers.table("twemproxy_hashes.tsv")
+      assert.equal(96, #rows)
+      for _, row in ipairs(rows) do
+        assert.equal(tonumber(row[3]), hash(row[1], TWEMPROXY, routers.unhex(row[2])), row[1] .. " of " .. row[2])
+      end
+    end)
+
+    local plain = {
+      -- hash           key            value        where it is published
+      { "crc32", "123456789", 0xcbf43926 }, -- the check value of CRC-32
+      { "crc32a", "123456789", 0xcbf43926 },
+      { "crc32", "foo", 2356372769 },
+      { "crc16", "123456789", 0x31c3 }, -- CRC-16/XMODEM; Redis Cluster's specification
+      { "crc16", "foo", 0xaf96 },
+      { "fnv1a_32", "foobar", 0xbf9cf968 }, -- the FNV page's test vectors
+      { "fnv1_32", "foobar", 0x31f0b262 },
+      { "xxh64", "", 0x51d8e999 }, -- 0xef46db3751d8e999
+      { "md5", "", 0xd98c1dd4 }, -- d41d8cd98f00b204…
+    }
+    it("gives the plain values of the functions' authors", function()
+      for _, row in ipairs(plain) do
+        assert.equal(row[3], hash(row[1], C.HASH_PLAIN, row[2]), row[1] .. " of " .. row[2])
+      end
+    end)
+
+    it("keeps the low half of the 64-bit FNV", function()
+      local function fnv1a(key)
+        local value = 0xcbf29ce484222325ULL
+        for i = 1, #key do
+          value = bit.bxor(value, ffi.cast("uint64_t", key:byte(i))) * 0x100000001b3ULL
+        end
+        return tonumber(bit.band(value, 0xffffffffULL))
+      end
+      for _, key in ipairs({ "", "a", "foobar", "\xc3\xa9t\xc3\xa9" }) do
+        assert.equal(fnv1a(key), hash("fnv1a_64", C.HASH_PLAIN, key))
+      end
+    end)
+
+    it("reads bytes from 0x80 as signed or unsigned, as asked", function()
+      local ete = "\xc3\xa9t\xc3\xa9"
+      assert.equal(3933641815, hash("fnv1a_64", C.HASH_SIGNED_BYTES, ete))
+      assert.equal(2293569623, hash("fnv1a_64", C.HASH_PLAIN, ete))
+    end)
+
+    local readings = {
+      fnv1a_64 = true, fnv1_64 = true, fnv1a_32 = true, fnv1_32 = true, one_at_a_time = true, hsieh = true,
+      md5 = false, crc16 = false, crc32 = false, crc32a = false, murmur = false, jenkins = false, xxh64 = false,
+    }
+    it("has two readings of a byte where twemproxy does, and only there", function()
+      for name, differs in pairs(readings) do
+        -- seven bytes: a word and the three-byte rest of hsieh
+        local key = "abcd\xe9\xe8\xe7"
+        assert.equal(differs, hash(name, C.HASH_SIGNED_BYTES, key) ~= hash(name, C.HASH_PLAIN, key), name)
+        assert.equal(hash(name, C.HASH_SIGNED_BYTES, "plain text"), hash(name, C.HASH_PLAIN, "plain text"), name)
+      end
+    end)
+
+    it("reads a single last byte of hsieh as unsigned always", function()
+      assert.equal(hash("hsieh", C.HASH_SIGNED_BYTES, "abcd\xe9"), hash("hsieh", C.HASH_PLAIN, "abcd\xe9"))
+    end)
+
+    it("does not look past the key or at how it is aligned", function()
+      for name in pairs(readings) do
+        for size = 0, 40 do
+          local key = ("0123456789abcdef"):rep(3):sub(1, size)
+          local expected = hash(name, TWEMPROXY, key)
+          for offset = 0, 3 do
+            local bytes = ffi.new("char[64]", ("\xff"):rep(63))
+            ffi.copy(bytes + offset, key, size)
+            local kind = ffi.new("enum hash_kind[1]")
+            C.hash_kind_parse(name, kind)
+            assert.equal(expected, C.hash_key(kind[0], TWEMPROXY, bytes + offset, size))
+          end
+        end
+      end
+    end)
+  end)
+
+  describe("hash_md5_words", function()
+    local good = {
+      [("a"):rep(3)] = "47bce5c74f589f4867dbd57e9ca9f808",
+      [("a"):rep(55)] = "ef1772b6dff9a122358552954ad0df65",
+      [("a"):rep(56)] = "3b0c8ac703f828b04c6c197006d17218",
+      [("a"):rep(64)] = "014842d480b571495a4a0363793f7367",
+      [("a"):rep(200)] = "887f30b43b2867f4a9accceee7d16e6c",
+    }
+    it("is MD5 on both sides of the one-block limit", function()
+      for text, digest in pairs(good) do
+        local words = ffi.new("uint32_t[4]")
+        C.hash_md5_words(text, #text, words)
+        local bytes = ffi.string(words, 16):gsub(".", function(c) return ("%02x"):format(c:byte()) end)
+        assert.equal(digest, bytes, #text .. " bytes")
+      end
+    end)
+  end)
+
+  describe("hash_kind_parse", function()
+    it("knows every name it gives, and no other", function()
+      local kind = ffi.new("enum hash_kind[1]")
+      for i = 0, C.HASH_KINDS - 1 do
+        assert.is_true(C.hash_kind_parse(C.hash_kind_name(i), kind))
+        assert.equal(i, tonumber(kind[0]))
+      end
+      for _, name in ipairs({ "", "sha1", "MD5", "md", "md55" }) do
+        assert.is_false(C.hash_kind_parse(name, kind), name)
+      end
+    end)
+  end)
+end)

@@ -1,0 +1,161 @@
+/* Ketama: each host has about 160 points on a ring, four from each MD5 of its
+ * name and a counter; a key belongs to the next point. The three models
+ * differ in name, number of points and what "next" means:
+ *
+ *               hashed string             MD5s of host              next point
+ *   nydus       <identifier>-<i>-salt     floor(40 * n * w / W)     > hash
+ *   twemproxy   <server name>-<i>         the same in float32       >= hash
+ *   redis       <identifier>-<i>          40 * w                    >= hash
+ *
+ * n and W count the hosts that are up and their weights, so that with the
+ * first two a host's leaving can change how many points the others have. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/memory.h"
+#include "route/ring.h"
+#include "route/strategy.h"
+#include "route/twemproxy.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DIGESTS_PER_HOST 40
+
+struct ketama {
+    struct ring ring;
+    bool strictly_after;
+    uint32_t *order; /* in which hosts are added: it settles ties */
+    struct ketama_host {
+        char *name;       /* the string before "-<i>" */
+        uint32_t *values; /* its points, kept: a rebuild need not hash */
+        uint32_t digests; /* so many MD5s, four values each */
+    } *hosts;
+};
+
+static bool ketama_create(struct router *router, char *error, size_t error_size)
+{
+    uint64_t points = 0;
+    for (uint32_t i = 0; i < router->count; i++) {
+        points += (uint64_t)router->members[i].weight * DIGESTS_PER_HOST * 4;
+    }
+    if (router->options.compat == COMPAT_REDIS && points > STRATEGY_RING_MAX) {
+        snprintf(error, error_size, "the weights ask for a ring of %" PRIu64 " points; %u is the most",
+                 points, STRATEGY_RING_MAX);
+        return false;
+    }
+
+    bool twemproxy = router->options.compat == COMPAT_TWEMPROXY;
+    struct ketama *ketama = xcalloc(1, sizeof *ketama);
+    ketama->strictly_after = router->options.compat == COMPAT_NYDUS;
+    ketama->hosts = xcalloc(router->count, sizeof *ketama->hosts);
+    ketama->order = xcalloc(router->count, sizeof *ketama->order);
+    for (uint32_t i = 0; i < router->count; i++) {
+        ketama->order[i] = i;
+        ketama->hosts[i].name = twemproxy ? twemproxy_name(&router->members[i])
+                                          : xstrdup(router->members[i].identifier);
+    }
+    if (twemproxy) {
+        twemproxy_sort(router->members, router->count, ketama->order);
+    }
+    router->state = ketama;
+    return true;
+}
+
+static void ketama_destroy(struct router *router)
+{
+    struct ketama *ketama = router->state;
+    for (uint32_t i = 0; i < router->count; i++) {
+        free(ketama->hosts[i].name);
+        free(ketama->hosts[i].values);
+    }
+    free(ketama->hosts);
+    free(ketama->order);
+    ring_deinit(&ketama->ring);
+    free(ketama);
+}
+
+static uint32_t digests_of(const struct router *router, uint32_t weight, uint64_t weights)
+{
+    switch (router->options.compat) {
+    case COMPAT_TWEMPROXY:
+        return twemproxy_points(router->live_count, weight, (uint32_t)weights) / 4;
+    case COMPAT_NYDUS:
+        return (uint32_t)((uint64_t)DIGESTS_PER_HOST * router->live_count * weight / weights);
+    default:
+        return DIGESTS_PER_HOST * weight;
+    }
+}
+
+/* Hashes what is missing to so many MD5s. */
+static void host_extend(struct ketama_host *host, uint32_t digests, const char *suffix)
+{
+    if (digests <= host->digests) {
+        return;
+    }
+    size_t name_size = strlen(host->name);
+    char *text = xmalloc(name_size + sizeof "-4294967295-salt");
+    memcpy(text, host->name, name_size);
+    host->values = xrealloc(host->values, (size_t)digests * 4 * sizeof *host->values);
+    for (uint32_t i = host->digests; i < digests; i++) {
+        int rest = sprintf(text + name_size, "-%" PRIu32 "%s", i, suffix);
+        hash_md5_words(text, name_size + (size_t)rest, host->values + 4 * (size_t)i);
+    }
+    host->digests = digests;
+    free(text);
+}
+
+static void ketama_rebuild(struct router *router)
+{
+    struct ketama *ketama = router->state;
+    bool nydus = router->options.compat == COMPAT_NYDUS;
+    uint64_t weights = 0;
+    for (uint32_t i = 0; i < router->live_count; i++) {
+        weights += router->members[router->live[i]].weight;
+    }
+    ring_reset(&ketama->ring);
+    for (uint32_t i = 0; i < router->count; i++) {
+        uint32_t host = ketama->order[i];
+        uint32_t weight = strategy_weight(router, host);
+        if (weight > 0) {
+            uint32_t digests = digests_of(router, weight, weights);
+            host_extend(&ketama->hosts[host], digests, nydus ? "-salt" : "");
+            ring_add(&ketama->ring, ketama->hosts[host].values, digests * 4, host);
+        }
+    }
+    ring_seal(&ketama->ring, nydus ? RING_LAST : RING_FIRST);
+}
+
+static const struct ring_point *ketama_find(const struct ketama *ketama, uint32_t hash)
+{
+    if (ketama->strictly_after) {
+        hash++; /* past the largest number the first point is next, and 0 finds it */
+    }
+    return ring_find(&ketama->ring, hash);
+}
+
+static int ketama_pick(struct router *router, uint64_t hash)
+{
+    return (int)ketama_find(router->state, (uint32_t)hash)->owner;
+}
+
+static void ketama_explain(const struct router *router, uint64_t hash, char *text, size_t size)
+{
+    const struct ketama *ketama = router->state;
+    const struct ring *ring = &ketama->ring;
+    const struct ring_point *point = ketama_find(ketama, (uint32_t)hash);
+    uint32_t number = (uint32_t)(point - ring->points) % ring->count;
+    snprintf(text, size, "point %" PRIu32 " (%" PRIu32 " of %" PRIu32 ")", ring->points[number].value,
+             number + 1, ring->count);
+}
+
+const struct strategy strategy_ketama = {
+    .name = "ketama",
+    .key_use = KEY_HASH_32,
+    .by_identifier = true,
+    .create = ketama_create,
+    .destroy = ketama_destroy,
+    .rebuild = ketama_rebuild,
+    .pick = ketama_pick,
+    .explain = ketama_explain,
+};

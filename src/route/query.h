@@ -1,0 +1,36 @@
+/* What a route is decided from: one command, as the targets and the router
+ * scripts see it. It borrows everything; it is only good while the command's
+ * bytes are. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include "resp/command.h"
+#include "resp/resp.h"
+
+struct client; /* proxy/client.h; only carried here */
+struct target;
+
+struct query {
+    const struct command *command;
+    struct client *client; /* who asks; NULL: nobody, or one who has left */
+    const char *bytes;     /* the whole request in RESP */
+    uint32_t size;         /* its bytes */
+    uint32_t argc;
+    uint32_t nkeys;        /* keys this decision is for: all of the command's, or 1 when routed key by key */
+    struct resp_arg key;   /* the first of them, inside bytes; size 0 and at 0 when nkeys is 0 */
+    int32_t db;            /* the database its client had selected */
+    uint8_t attempt;       /* 0 at first, +1 with every retry */
+
+    /* In: where the walk begins. Out: the leaf, or the function that has to be asked. */
+    const struct target *target;
+    /* The last built-in router the walk went through: a retry picks from it again. */
+    const struct target *router;
+    /* Set with target NULL when there is no route: a whole error line's text
+     * without '-' and newline ("ERR router: …"), owned by whoever set it and
+     * good until the query is answered at the end of the same batch; NULL = the usual "no route". */
+    const char *error;
+};
+
+static inline const char *query_key(const struct query *query)
+{
+    return query->bytes + query->key.at;
+}

@@ -1,0 +1,70 @@
+/* What router.c and the kinds of router share: a kind is a strategy, one per
+ * file, behind five functions. Only route/ includes this. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include "base/hash.h"
+#include "route/router.h"
+
+/* Weights end here: a table or a ring beyond it is a slip in the
+ * configuration, and megabytes per worker. */
+#define STRATEGY_TABLE_MAX (1u << 20)
+#define STRATEGY_RING_MAX (1u << 22)
+
+/* How a strategy uses the key. */
+enum key_use {
+    KEY_IGNORED,
+    KEY_HASH_32, /* the low 32 bits of its hash */
+    KEY_HASH_64, /* all that the hash has */
+};
+
+struct router {
+    /* set by config */
+    struct router_options options;
+    const struct strategy *strategy;
+    hash_function *hash;
+    struct member *members; /* own copies of the strings */
+    uint32_t count;
+    bool empty_is_zero;     /* twemproxy: the empty key has hash 0 */
+    uint32_t *group_hosts;  /* hosts ordered by identifier, then index */
+    struct group { uint32_t first, count; } *groups; /* per host: its part of group_hosts */
+
+    /* changing at run time */
+    bool *up;
+    uint32_t *live; /* the hosts that are up, in routing order */
+    uint32_t live_count;
+    void *state;    /* the strategy's */
+};
+
+struct strategy {
+    const char *name;
+    enum key_use key_use;
+    bool by_identifier; /* hosts with one identifier share their keys */
+
+    /* Makes state; false with a sentence in `error`. NULL: nothing to make. */
+    bool (*create)(struct router *router, char *error, size_t error_size);
+    void (*destroy)(struct router *router);
+    /* Hosts went up or down; also called once after create. NULL: no need. */
+    void (*rebuild)(struct router *router);
+    /* Two hosts at least, and one of them up. */
+    int (*pick)(struct router *router, uint64_t hash);
+    /* Words for router_explain, without a change to anything. */
+    void (*explain)(const struct router *router, uint64_t hash, char *text, size_t size);
+};
+
+extern const struct strategy strategy_modulus, strategy_ketama, strategy_round_robin, strategy_random,
+    strategy_jump, strategy_rendezvous, strategy_slots, strategy_first;
+
+/* For kinds that fix each key to a host: a host that is up for a key whose
+ * host is down. Keys of hosts that are up do not move. */
+int strategy_stand_in(const struct router *router, uint64_t hash);
+
+/* The host itself when it is up, else a stand-in. */
+static inline int strategy_host_or_stand_in(const struct router *router, uint32_t host, uint64_t hash)
+{
+    return router->up[host] ? (int)host : strategy_stand_in(router, hash);
+}
+
+/* The weight of a host on a structure of identifiers: 0 when it is down or
+ * repeats the identifier of a live host before it, else the greatest weight
+ * among the live hosts of its group. */
+uint32_t strategy_weight(const struct router *router, uint32_t host);

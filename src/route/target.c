@@ -1,0 +1,311 @@
+/* The tree of targets; see target.h. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "route/target.h"
+
+#include "base/memory.h"
+#include "route/prefix.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* A walk through more nodes than this is taken for a cycle. */
+enum { WALK_MAX = 64 };
+
+struct target_set *target_set_create(void)
+{
+    return xcalloc(1, sizeof(struct target_set));
+}
+
+static void target_destroy(struct target *target)
+{
+    switch (target->kind) {
+    case TARGET_ROUTER:
+        router_destroy(target->router.router);
+        free(target->router.hosts);
+        free(target->router.groups);
+        break;
+    case TARGET_LIST: free(target->list.items); break;
+    case TARGET_REPLY: free(target->reply.bytes); break;
+    case TARGET_PREFIX: prefix_destroy(target->prefix.root); break;
+    case TARGET_COMMAND: free(target->command.by_id); break;
+    case TARGET_FUNCTION: free(target->function.name); break;
+    case TARGET_HOST:
+    case TARGET_CLUSTER:
+    case TARGET_KINDS: break;
+    }
+    free(target);
+}
+
+void target_set_destroy(struct target_set *set)
+{
+    if (!set)
+        return;
+    for (uint32_t i = 0; i < set->count; i++)
+        target_destroy(set->targets[i]);
+    free(set->targets);
+    free(set);
+}
+
+static struct target *target_create(struct target_set *set, enum target_kind kind)
+{
+    if (set->count == set->room) {
+        set->room = set->room ? set->room * 2 : 16;
+        set->targets = xrealloc(set->targets, set->room * sizeof *set->targets);
+    }
+    struct target *target = xcalloc(1, sizeof *target);
+    target->kind = kind;
+    target->id = set->count;
+    target->set = set;
+    set->targets[set->count++] = target;
+    return target;
+}
+
+static struct target **copy_targets(struct target **items, uint32_t count)
+{
+    struct target **copy = xmalloc((count + 1) * sizeof *copy);
+    if (count)
+        memcpy(copy, items, count * sizeof *copy);
+    return copy;
+}
+
+struct target *target_host(struct target_set *set, struct host *host, const char *name)
+{
+    struct target *target = target_create(set, TARGET_HOST);
+    target->host.host = host;
+    target->host.name = name;
+    return target;
+}
+
+struct target *target_list(struct target_set *set, struct target **items, uint32_t count)
+{
+    struct target *target = target_create(set, TARGET_LIST);
+    target->list.items = copy_targets(items, count);
+    target->list.count = count;
+    return target;
+}
+
+/* The list of hosts that share an identifier, made once for all of them. */
+static void target_router_groups(struct target *target)
+{
+    uint32_t count = target->router.count;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t *group;
+        size_t size = router_group(target->router.router, (int)i, &group);
+        if (size < 2 || group[0] != i)
+            continue;
+        struct target **items = xmalloc(size * sizeof *items);
+        for (size_t k = 0; k < size; k++)
+            items[k] = target->router.hosts[group[k]];
+        struct target *list = target_list(target->set, items, (uint32_t)size);
+        free(items);
+        for (size_t k = 0; k < size; k++)
+            target->router.groups[group[k]] = list;
+    }
+}
+
+struct target *target_router(struct target_set *set, struct router *router, struct target **hosts, bool eject)
+{
+    uint32_t count = (uint32_t)router_size(router);
+    struct target *target = target_create(set, TARGET_ROUTER);
+    target->router.router = router;
+    target->router.eject = eject;
+    target->router.count = count;
+    target->router.hosts = copy_targets(hosts, count);
+    target->router.groups = xcalloc(count, sizeof *target->router.groups);
+    target->router.all = count == 1 ? hosts[0] : target_list(set, hosts, count);
+    if (router_kind_hashes(router_options_of(router)->kind))
+        target_router_groups(target);
+    return target;
+}
+
+struct target *target_reply(struct target_set *set, const char *bytes, size_t size)
+{
+    struct target *target = target_create(set, TARGET_REPLY);
+    target->reply.bytes = xmalloc(size + 1);
+    memcpy(target->reply.bytes, bytes, size);
+    target->reply.size = size;
+    return target;
+}
+
+struct target *target_prefix(struct target_set *set, struct target *otherwise)
+{
+    struct target *target = target_create(set, TARGET_PREFIX);
+    target->prefix.root = prefix_create();
+    target->prefix.otherwise = otherwise;
+    return target;
+}
+
+bool target_prefix_add(struct target *prefix, const char *text, size_t size, struct target *next)
+{
+    return prefix_add(prefix->prefix.root, text, size, next);
+}
+
+struct target *target_command(struct target_set *set)
+{
+    struct target *target = target_create(set, TARGET_COMMAND);
+    target->command.by_id = xcalloc(command_count(), sizeof *target->command.by_id);
+    return target;
+}
+
+bool target_command_add(struct target *command, const char *name, struct target *next)
+{
+    if (!strcasecmp(name, "read"))
+        command->command.read = next;
+    else if (!strcasecmp(name, "write"))
+        command->command.write = next;
+    else if (!strcasecmp(name, "default"))
+        command->command.otherwise = next;
+    else {
+        const struct command *row = command_find(name, strlen(name));
+        if (!row)
+            return false;
+        command->command.by_id[row->id] = next;
+    }
+    return true;
+}
+
+struct target *target_cluster(struct target_set *set, struct target *const *root, const char *name)
+{
+    struct target *target = target_create(set, TARGET_CLUSTER);
+    target->cluster.root = root;
+    target->cluster.name = name;
+    return target;
+}
+
+struct target *target_function(struct target_set *set, int ref, const char *name)
+{
+    struct target *target = target_create(set, TARGET_FUNCTION);
+    target->function.ref = ref;
+    target->function.name = xstrdup(name);
+    return target;
+}
+
+/* Unknown class counts as write: what is not known to only read may change something. */
+static const struct target *command_next(const struct target *at, const struct command *command)
+{
+    const struct target *next = at->command.by_id[command->id];
+    if (!next)
+        next = command->flags & COMMAND_READONLY ? at->command.read : at->command.write;
+    return next ? next : at->command.otherwise;
+}
+
+static const struct target *prefix_next(const struct target *at, const struct query *query)
+{
+    const struct target *next = NULL;
+    if (query->nkeys)
+        next = prefix_find(at->prefix.root, query_key(query), query->key.size);
+    return next ? next : at->prefix.otherwise;
+}
+
+/* The host a built-in router picks; a command without a key goes to all of them. */
+static const struct target *router_next(const struct target *at, struct query *query)
+{
+    query->router = at;
+    if (!query->nkeys)
+        return at->router.all;
+    int index = router_pick(at->router.router, query_key(query), query->key.size);
+    if (index == ROUTER_NONE)
+        return at;
+    return at->router.groups[index] ? at->router.groups[index] : at->router.hosts[index];
+}
+
+void target_walk(struct query *query)
+{
+    const struct target *at = query->target;
+    for (int step = 0; at && step < WALK_MAX; step++) {
+        const struct target *next;
+        switch (at->kind) {
+        case TARGET_ROUTER:
+            query->target = router_next(at, query);
+            return;
+        case TARGET_PREFIX: next = prefix_next(at, query); break;
+        case TARGET_COMMAND: next = command_next(at, query->command); break;
+        case TARGET_CLUSTER: next = *at->cluster.root; break;
+        case TARGET_HOST:
+        case TARGET_LIST:
+        case TARGET_REPLY:
+        case TARGET_FUNCTION:
+        default: query->target = at; return;
+        }
+        at = next;
+    }
+    if (at)
+        query->error = "ERR router: the targets form a cycle";
+    query->target = NULL;
+}
+
+/* Depth-first, with a colour per target: 1 on the path, 2 known to be clean. */
+static const struct target *find_cycle(const struct target *at, uint8_t *colour);
+
+static const struct target *find_cycle_in(struct target *const *items, uint32_t count, uint8_t *colour)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct target *found = items[i] ? find_cycle(items[i], colour) : NULL;
+        if (found)
+            return found;
+    }
+    return NULL;
+}
+
+static const struct target *find_cycle_prefix(const struct prefix_node *node, uint8_t *colour)
+{
+    const struct target *found = find_cycle_in(&node->value, 1, colour);
+    for (uint32_t i = 0; i < node->count && !found; i++)
+        found = find_cycle_prefix(node->children[i], colour);
+    return found;
+}
+
+static const struct target *find_cycle_below(const struct target *at, uint8_t *colour)
+{
+    const struct target *found = NULL;
+    switch (at->kind) {
+    case TARGET_LIST: return find_cycle_in(at->list.items, at->list.count, colour);
+    case TARGET_CLUSTER: return find_cycle_in(at->cluster.root, 1, colour);
+    case TARGET_PREFIX:
+        found = find_cycle_prefix(at->prefix.root, colour);
+        return found ? found : find_cycle_in(&at->prefix.otherwise, 1, colour);
+    case TARGET_COMMAND:
+        found = find_cycle_in(at->command.by_id, (uint32_t)command_count(), colour);
+        if (!found)
+            found = find_cycle_in(&at->command.read, 1, colour);
+        if (!found)
+            found = find_cycle_in(&at->command.write, 1, colour);
+        return found ? found : find_cycle_in(&at->command.otherwise, 1, colour);
+    case TARGET_HOST:
+    case TARGET_ROUTER:
+    case TARGET_REPLY:
+    case TARGET_FUNCTION:
+    default: return NULL;
+    }
+}
+
+static const struct target *find_cycle(const struct target *at, uint8_t *colour)
+{
+    if (colour[at->id] == 1)
+        return at;
+    if (colour[at->id] == 2)
+        return NULL;
+    colour[at->id] = 1;
+    const struct target *found = find_cycle_below(at, colour);
+    colour[at->id] = 2;
+    return found;
+}
+
+const struct target *target_find_cycle(const struct target *root)
+{
+    uint8_t *colour = xcalloc(root->set->count, 1);
+    const struct target *found = find_cycle(root, colour);
+    free(colour);
+    return found;
+}
+
+const char *target_kind_name(enum target_kind kind)
+{
+    static const char *const names[TARGET_KINDS] = {
+        [TARGET_HOST] = "host",     [TARGET_ROUTER] = "router",   [TARGET_LIST] = "list",
+        [TARGET_REPLY] = "reply",   [TARGET_PREFIX] = "prefix",   [TARGET_COMMAND] = "command",
+        [TARGET_CLUSTER] = "cluster", [TARGET_FUNCTION] = "function",
+    };
+    return names[kind];
+}
