@@ -13,11 +13,11 @@
 
 struct chunk {
     struct chunk *next;
-    char *data;         /* its bytes; after the header, or memory it was given */
-    size_t start, end;  /* data[start..end) is still to be written */
-    size_t room;        /* data[0..room) may be used */
-    uint32_t users;     /* requests whose bytes lie here (links only) */
-    uint8_t kind;       /* which pool it came from */
+    char *data;        /* its bytes; after the header, or memory it was given */
+    size_t start, end; /* data[start..end) is still to be written */
+    size_t room;       /* data[0..room) may be used */
+    uint32_t users;    /* requests whose bytes lie here (links only) */
+    uint8_t kind;      /* which pool it came from */
 };
 
 struct chain {

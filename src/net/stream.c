@@ -16,8 +16,7 @@ void stream_init(struct stream *stream, struct ev_loop *loop)
     stream->watcher.fd = -1;
 }
 
-void stream_open(struct stream *stream, int fd, void (*callback)(struct ev_loop *, ev_io *, int),
-                 void *owner)
+void stream_open(struct stream *stream, int fd, void (*callback)(struct ev_loop *, ev_io *, int), void *owner)
 {
     ev_io_init(&stream->watcher, callback, fd, 0);
     stream->watcher.data = owner;

@@ -10,15 +10,15 @@
 
 struct stream {
     struct ev_loop *loop;
-    ev_io watcher;     /* data: the owner */
-    struct chain out;  /* bytes to be written */
+    ev_io watcher;    /* data: the owner */
+    struct chain out; /* bytes to be written */
 };
 
 enum stream_status {
     STREAM_OK,
-    STREAM_AGAIN,  /* the socket has nothing to give, or takes no more, for now */
-    STREAM_END,    /* the peer has closed its side */
-    STREAM_BROKEN  /* errno says why */
+    STREAM_AGAIN, /* the socket has nothing to give, or takes no more, for now */
+    STREAM_END,   /* the peer has closed its side */
+    STREAM_BROKEN /* errno says why */
 };
 
 /* No socket yet; output may be gathered already. */

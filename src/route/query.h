@@ -15,10 +15,10 @@ struct query {
     const char *bytes;     /* the whole request in RESP */
     uint32_t size;         /* its bytes */
     uint32_t argc;
-    uint32_t nkeys;        /* keys this decision is for: all of the command's, or 1 when routed key by key */
-    struct resp_arg key;   /* the first of them, inside bytes; size 0 and at 0 when nkeys is 0 */
-    int32_t db;            /* the database its client had selected */
-    uint8_t attempt;       /* 0 at first, +1 with every retry */
+    uint32_t nkeys;      /* keys this decision is for: all of the command's, or 1 when routed key by key */
+    struct resp_arg key; /* the first of them, inside bytes; size 0 and at 0 when nkeys is 0 */
+    int32_t db;          /* the database its client had selected */
+    uint8_t attempt;     /* 0 at first, +1 with every retry */
 
     /* In: where the walk begins. Out: the leaf, or the function that has to be asked. */
     const struct target *target;

@@ -25,14 +25,25 @@ static void target_destroy(struct target *target)
         free(target->router.hosts);
         free(target->router.groups);
         break;
-    case TARGET_LIST: free(target->list.items); break;
-    case TARGET_REPLY: free(target->reply.bytes); break;
-    case TARGET_PREFIX: prefix_destroy(target->prefix.root); break;
-    case TARGET_COMMAND: free(target->command.by_id); break;
-    case TARGET_FUNCTION: free(target->function.name); break;
+    case TARGET_LIST:
+        free(target->list.items);
+        break;
+    case TARGET_REPLY:
+        free(target->reply.bytes);
+        break;
+    case TARGET_PREFIX:
+        prefix_destroy(target->prefix.root);
+        break;
+    case TARGET_COMMAND:
+        free(target->command.by_id);
+        break;
+    case TARGET_FUNCTION:
+        free(target->function.name);
+        break;
     case TARGET_HOST:
     case TARGET_CLUSTER:
-    case TARGET_KINDS: break;
+    case TARGET_KINDS:
+        break;
     }
     free(target);
 }
@@ -219,14 +230,22 @@ void target_walk(struct query *query)
         case TARGET_ROUTER:
             query->target = router_next(at, query);
             return;
-        case TARGET_PREFIX: next = prefix_next(at, query); break;
-        case TARGET_COMMAND: next = command_next(at, query->command); break;
-        case TARGET_CLUSTER: next = *at->cluster.root; break;
+        case TARGET_PREFIX:
+            next = prefix_next(at, query);
+            break;
+        case TARGET_COMMAND:
+            next = command_next(at, query->command);
+            break;
+        case TARGET_CLUSTER:
+            next = *at->cluster.root;
+            break;
         case TARGET_HOST:
         case TARGET_LIST:
         case TARGET_REPLY:
         case TARGET_FUNCTION:
-        default: query->target = at; return;
+        default:
+            query->target = at;
+            return;
         }
         at = next;
     }
@@ -260,8 +279,10 @@ static const struct target *find_cycle_below(const struct target *at, uint8_t *c
 {
     const struct target *found = NULL;
     switch (at->kind) {
-    case TARGET_LIST: return find_cycle_in(at->list.items, at->list.count, colour);
-    case TARGET_CLUSTER: return find_cycle_in(at->cluster.root, 1, colour);
+    case TARGET_LIST:
+        return find_cycle_in(at->list.items, at->list.count, colour);
+    case TARGET_CLUSTER:
+        return find_cycle_in(at->cluster.root, 1, colour);
     case TARGET_PREFIX:
         found = find_cycle_prefix(at->prefix.root, colour);
         return found ? found : find_cycle_in(&at->prefix.otherwise, 1, colour);
@@ -276,7 +297,8 @@ static const struct target *find_cycle_below(const struct target *at, uint8_t *c
     case TARGET_ROUTER:
     case TARGET_REPLY:
     case TARGET_FUNCTION:
-    default: return NULL;
+    default:
+        return NULL;
     }
 }
 
@@ -303,8 +325,8 @@ const struct target *target_find_cycle(const struct target *root)
 const char *target_kind_name(enum target_kind kind)
 {
     static const char *const names[TARGET_KINDS] = {
-        [TARGET_HOST] = "host",     [TARGET_ROUTER] = "router",   [TARGET_LIST] = "list",
-        [TARGET_REPLY] = "reply",   [TARGET_PREFIX] = "prefix",   [TARGET_COMMAND] = "command",
+        [TARGET_HOST] = "host",       [TARGET_ROUTER] = "router",     [TARGET_LIST] = "list",
+        [TARGET_REPLY] = "reply",     [TARGET_PREFIX] = "prefix",     [TARGET_COMMAND] = "command",
         [TARGET_CLUSTER] = "cluster", [TARGET_FUNCTION] = "function",
     };
     return names[kind];

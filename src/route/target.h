@@ -19,42 +19,48 @@
 struct host; /* proxy/host.h; only carried here */
 
 enum target_kind {
-    TARGET_HOST, TARGET_ROUTER, TARGET_LIST, TARGET_REPLY, TARGET_PREFIX, TARGET_COMMAND,
-    TARGET_CLUSTER, TARGET_FUNCTION,
+    TARGET_HOST,
+    TARGET_ROUTER,
+    TARGET_LIST,
+    TARGET_REPLY,
+    TARGET_PREFIX,
+    TARGET_COMMAND,
+    TARGET_CLUSTER,
+    TARGET_FUNCTION,
     TARGET_KINDS
 };
 
 struct target {
     enum target_kind kind;
-    uint32_t id;               /* its place in the set: what Lua holds */
+    uint32_t id; /* its place in the set: what Lua holds */
     struct target_set *set;
     union {
         struct {
             struct host *host;
-            const char *name;  /* the identifier, for --check and errors; owned by the host */
+            const char *name; /* the identifier, for --check and errors; owned by the host */
         } host;
         struct {
-            struct router *router;      /* owned */
-            struct target **hosts;      /* TARGET_HOST of each index, owned array */
-            struct target *all;         /* TARGET_LIST of them: where a command without key goes */
-            struct target **groups;     /* per index: TARGET_LIST of the hosts that share its identifier, or NULL */
+            struct router *router; /* owned */
+            struct target **hosts; /* TARGET_HOST of each index, owned array */
+            struct target *all;    /* TARGET_LIST of them: where a command without key goes */
+            struct target **groups; /* per index: list of those that share its identifier, or NULL */
             uint32_t count;
-            bool eject;                 /* a host that is down leaves the ring */
+            bool eject; /* a host that is down leaves the ring */
         } router;
         struct {
-            struct target **items;      /* owned array */
+            struct target **items; /* owned array */
             uint32_t count;
         } list;
         struct {
-            char *bytes;                /* RESP, owned */
+            char *bytes; /* RESP, owned */
             size_t size;
         } reply;
         struct {
-            struct prefix_node *root;   /* owned */
-            struct target *otherwise;   /* no prefix fits, or no key; may be NULL */
+            struct prefix_node *root; /* owned */
+            struct target *otherwise; /* no prefix fits, or no key; may be NULL */
         } prefix;
         struct {
-            struct target **by_id;      /* per command row, NULL where only the class decides; owned */
+            struct target **by_id; /* per command row, NULL where only the class decides; owned */
             struct target *read, *write, *otherwise; /* may be NULL */
         } command;
         struct {
@@ -62,8 +68,8 @@ struct target {
             const char *name;           /* owned by the cluster */
         } cluster;
         struct {
-            int ref;                    /* the script layer's handle of the Lua function */
-            char *name;                 /* file:line, owned */
+            int ref;    /* the script layer's handle of the Lua function */
+            char *name; /* file:line, owned */
         } function;
     };
 };
@@ -84,7 +90,8 @@ void target_set_destroy(struct target_set *set);
 /* Makers: each adds to the set, which owns what it is given. */
 struct target *target_host(struct target_set *set, struct host *host, const char *name);
 /* Takes the router; hosts are `count` TARGET_HOSTs in the router's order (copied). */
-struct target *target_router(struct target_set *set, struct router *router, struct target **hosts, bool eject);
+struct target *target_router(struct target_set *set, struct router *router, struct target **hosts,
+                             bool eject);
 struct target *target_list(struct target_set *set, struct target **items, uint32_t count);
 struct target *target_reply(struct target_set *set, const char *bytes, size_t size);
 struct target *target_prefix(struct target_set *set, struct target *otherwise);

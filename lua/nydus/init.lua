@@ -1,0 +1,287 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What router scripts get from require("nydus").
+--
+--   nydus.cluster(name)                                another cluster, or this one
+--   nydus.ketama modulus round_robin random jump rendezvous slots first
+--                          (cluster or hosts, options)  a built-in router; router:pick(key)
+--   nydus.reply(value) error(text) null status(text)   an answer without a host
+--   nydus.prefix{ ["user:"] = t, default = t }         by the longest prefix of the key
+--   nydus.command{ GET = t, read = t, write = t, default = t }
+--
+-- For the runtime: init.create(native) -> { api =, cluster = function(index) }
+local reader = require("nydus.config.reader")
+local reply = require("nydus.reply")
+local router_options = require("nydus.config.router")
+local schema = require("nydus.config.schema")
+local suggest = require("nydus.config.suggest")
+local target = require("nydus.target")
+
+local M = {}
+
+-- An error of the script that called the function which called this.
+local function misuse(name, text)
+  error(("nydus.%s: %s"):format(name, text), 3)
+end
+
+local function check_loading(name)
+  if not target.loading then
+    error(("nydus.%s: make it at load, outside of the function that decides"):format(name), 3)
+  end
+end
+
+local function sorted_names(list)
+  local names = {}
+  for name in pairs(list) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  return names
+end
+
+-- Clusters --------------------------------------------------------------
+
+local function make_clusters(native)
+  local by_name, by_index = {}, {}
+  for i, given in ipairs(native.clusters()) do
+    for _, host in ipairs(given.hosts) do
+      host.kind, host.cluster_index = "host", given.index
+    end
+    local object = target.add(native.cluster(given.index), {
+      kind = "cluster",
+      name = given.name,
+      index = given.index,
+      hosts = target.hosts(given.name, given.hosts),
+      ordered = given.hosts,
+    })
+    by_name[given.name], by_index[i] = object, object
+  end
+  return by_name, by_index
+end
+
+local function find_host(self, identifier)
+  local info = target.is(self) and target.info(self)
+  if not info or info.kind ~= "cluster" then
+    error("write cluster:host(\"identifier\"), with a colon", 2)
+  elseif type(identifier) ~= "string" then
+    error(("bad argument #1 to 'host' (an identifier is expected, got %s)"):format(target.kind(identifier)), 2)
+  end
+  local words = {}
+  for i, host in ipairs(info.ordered) do
+    if host.identifier == identifier then
+      return target.object(host.id)
+    end
+    words[i] = host.identifier
+  end
+  local hint = suggest.hint(identifier, words)
+  error(("cluster %s has no host '%s'%s"):format(info.name, identifier, hint), 2)
+end
+
+-- Built-in routers --------------------------------------------------------
+
+-- The hosts a router is over: the index of their cluster and their places in it.
+local function hosts_of(name, value)
+  if target.is(value) and target.info(value).kind == "cluster" then
+    local info, indexes = target.info(value), {}
+    for i, host in ipairs(info.ordered) do
+      indexes[i] = host.index
+    end
+    return info.index, indexes
+  end
+  local items = type(value) == "table" and target.items(value)
+  if not items then
+    error(("bad argument #1 to '%s' (a cluster or a list of its hosts is expected, got %s)")
+      :format(name, target.kind(value)), 3)
+  end
+  local cluster, indexes = nil, {}
+  for i, item in ipairs(items) do
+    local info = target.is(item) and target.info(item)
+    if not info or info.kind ~= "host" then
+      error(("bad argument #1 to '%s' (item %d is %s, not a host)"):format(name, i, target.kind(item)), 3)
+    elseif cluster and info.cluster_index ~= cluster then
+      error(("bad argument #1 to '%s' (the hosts belong to different clusters)"):format(name), 3)
+    end
+    cluster, indexes[i] = info.cluster_index, info.index
+  end
+  return cluster, indexes
+end
+
+-- As `router = { "ketama", … }` in config.lua.
+local function options_of(name, options)
+  local given = { name }
+  if options ~= nil and type(options) ~= "table" then
+    error(("bad argument #2 to '%s' (a table of options is expected, got %s)")
+      :format(name, target.kind(options)), 3)
+  end
+  for key, value in pairs(options or {}) do
+    if key == 1 then
+      error(("nydus.%s: unknown option 1"):format(name), 3)
+    end
+    given[key] = value
+  end
+  local check = reader.new("nydus." .. name)
+  local checked = router_options.read(check, "", given)
+  local problems = check:list()
+  if problems then
+    error(problems[1], 3)
+  end
+  if checked.eject == nil then
+    checked.eject = checked.ejects
+  end
+  return checked
+end
+
+local function make_router(native, name)
+  return function(hosts, options)
+    check_loading(name)
+    local cluster, indexes = hosts_of(name, hosts)
+    local id, message = native.router(cluster, indexes, options_of(name, options))
+    if not id then
+      misuse(name, message)
+    end
+    return target.add(id, { kind = "router", name = name })
+  end
+end
+
+local function make_pick(native)
+  return function(self, key)
+    local info = target.is(self) and target.info(self)
+    if not info or info.kind ~= "router" then
+      error("write router:pick(key), with a colon", 2)
+    elseif type(key) ~= "string" then
+      error(("bad argument #1 to 'pick' (a key is expected, got %s)"):format(target.kind(key)), 2)
+    end
+    local id = native.pick(self.id_, key)
+    return id and target.object(id)
+  end
+end
+
+-- Tables that decide --------------------------------------------------------
+
+-- The numbers of the targets in a table, by key.
+local function ids_of(name, given)
+  if type(given) ~= "table" or target.is_hosts(given) then
+    error(("bad argument #1 to '%s' (a table of targets is expected, got %s)"):format(name, target.kind(given)), 3)
+  end
+  local ids = {}
+  for key, value in pairs(given) do
+    if type(key) ~= "string" then
+      error(("nydus.%s: the key %s is not a string"):format(name, tostring(key)), 3)
+    end
+    local id, message = target.id(value)
+    if not id then
+      error(("nydus.%s: %s: %s"):format(name, key, message), 3)
+    end
+    ids[key] = id
+  end
+  return ids
+end
+
+local function make_prefix(native)
+  return function(given)
+    check_loading("prefix")
+    local ids = ids_of("prefix", given)
+    local otherwise = ids.default
+    ids.default = nil
+    return target.add(native.prefix(otherwise, ids), { kind = "prefix" })
+  end
+end
+
+local function command_words(native)
+  local words = { "read", "write", "default" }
+  for _, name in pairs(native.commands()) do
+    words[#words + 1] = name
+  end
+  return words
+end
+
+local function make_command(native)
+  return function(given)
+    check_loading("command")
+    local id, unknown = native.command(ids_of("command", given))
+    if not id then
+      local hint = suggest.hint(unknown, command_words(native))
+      misuse("command", ("there is no command '%s'%s"):format(unknown, hint))
+    end
+    return target.add(id, { kind = "command" })
+  end
+end
+
+-- Answers -------------------------------------------------------------------
+
+local function answer(native, bytes)
+  if not target.loading then
+    return reply.loose(bytes)
+  end
+  return target.add(native.reply(bytes), { kind = "reply" })
+end
+
+local function make_answers(native, api)
+  api.null = reply.null
+  function api.reply(value)
+    local bytes, message = reply.encode(value)
+    if not bytes then
+      error(("bad argument #1 to 'reply' (%s)"):format(message), 2)
+    end
+    return answer(native, bytes)
+  end
+  function api.error(text)
+    if type(text) ~= "string" then
+      error(("bad argument #1 to 'error' (a string is expected, got %s)"):format(target.kind(text)), 2)
+    end
+    local bytes, message = reply.error(text)
+    if not bytes then
+      misuse("error", message)
+    end
+    return answer(native, bytes)
+  end
+  function api.status(text)
+    if type(text) ~= "string" or not reply.is_status(text) then
+      error("bad argument #1 to 'status' (a string of one line is expected)", 2)
+    end
+    return reply.status(text)
+  end
+end
+
+-- The whole -----------------------------------------------------------------
+
+local function strict(api)
+  return setmetatable({}, {
+    __index = function(_, name)
+      local value = api[name]
+      if value == nil then
+        local hint = suggest.hint(name, sorted_names(api))
+        error(("nydus.%s: no such function%s"):format(tostring(name), hint), 2)
+      end
+      return value
+    end,
+    __newindex = function(_, name)
+      error(("nydus.%s: the module cannot be changed"):format(tostring(name)), 2)
+    end,
+    __metatable = false,
+  })
+end
+
+function M.create(native)
+  local by_name, by_index = make_clusters(native)
+  local api = {}
+  function api.cluster(name)
+    if type(name) ~= "string" then
+      error(("bad argument #1 to 'cluster' (a name is expected, got %s)"):format(target.kind(name)), 2)
+    elseif not by_name[name] then
+      misuse("cluster", ("there is no cluster '%s'%s"):format(name, suggest.hint(name, sorted_names(by_name))))
+    end
+    return by_name[name]
+  end
+  for name in pairs(schema.routers) do
+    if name ~= "all" then
+      api[name] = make_router(native, name)
+    end
+  end
+  api.prefix, api.command = make_prefix(native), make_command(native)
+  make_answers(native, api)
+  target.methods.cluster = { host = find_host }
+  target.methods.router = { pick = make_pick(native) }
+  return { api = strict(api), clusters = by_index }
+end
+
+return M

@@ -1,0 +1,236 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What a router script gets: `req` and `req.client`.
+--
+-- A req is a number in the shape of a pointer that points nowhere, and as such
+-- costs no memory in compiled code. It is good while its decision runs, when
+-- batch.handle is the same number; no number is used twice.
+--
+--   request.setup(native)   gives the types their fields and methods
+local abi = require("nydus.abi")
+local ffi = require("ffi")
+local suggest = require("nydus.config.suggest")
+
+local M = {}
+
+local C, band = ffi.C, bit.band
+
+local function words_of(...)
+  local words = {}
+  for _, list in ipairs({ ... }) do
+    for word in pairs(list) do
+      words[#words + 1] = word
+    end
+  end
+  return words
+end
+
+-- The fields of req; the view is that of the query whose turn it is.
+local function make_fields(names, bits)
+  local fields = {}
+  function fields.command(view)
+    return names[view.command]
+  end
+  function fields.read(view)
+    return band(view.flags, bits.read) ~= 0
+  end
+  function fields.write(view) -- what is not known to only read may change something
+    return band(view.flags, bits.read) == 0
+  end
+  for _, name in ipairs({ "admin", "blocking", "pubsub" }) do
+    local bit = bits[name]
+    fields[name] = function(view)
+      return band(view.flags, bit) ~= 0
+    end
+  end
+  function fields.argc(view) return view.argc end
+  function fields.nkeys(view) return view.nkeys end
+  function fields.size(view) return view.size end
+  function fields.db(view) return view.db end
+  function fields.attempt(view) return view.attempt end
+  return fields
+end
+
+local function check_number(value, method)
+  if type(value) ~= "number" then
+    error(("bad argument #1 to '%s' (a number is expected, got %s)"):format(method, type(value)), 3)
+  end
+end
+
+local function check_string(value, method)
+  if type(value) ~= "string" then
+    error(("bad argument #1 to '%s' (a string is expected, got %s)"):format(method, type(value)), 3)
+  end
+end
+
+-- `current(self)` returns the view of a req that is still good, or raises.
+local function make_methods(batch, hashes, current)
+  local methods = {}
+  local text = ffi.new("struct nydus_text")
+  local arg, key, tag, hash = batch.arg, batch.key, batch.tag, batch.hash
+
+  function methods.arg(self, i)
+    local view = current(self)
+    check_number(i, "arg")
+    if i < 0 or not arg(view, i, text) then
+      return nil
+    end
+    return ffi.string(text.bytes, text.size)
+  end
+
+  function methods.key(self, i)
+    local view = current(self)
+    i = i or 1
+    check_number(i, "key")
+    if i < 1 or not key(view, i - 1, text) then
+      return nil
+    end
+    return ffi.string(text.bytes, text.size)
+  end
+
+  function methods.prefix(self, prefix)
+    local view = current(self)
+    check_string(prefix, "prefix")
+    local size = #prefix
+    return view.nkeys > 0 and view.key_size >= size and C.memcmp(view.key, prefix, size) == 0
+  end
+
+  function methods.upto(self, mark)
+    local view = current(self)
+    check_string(mark, "upto")
+    if #mark ~= 1 then
+      error(("bad argument #1 to 'upto' (one character is expected, got %d)"):format(#mark), 2)
+    end
+    local at = C.memchr(view.key, mark:byte(), view.key_size)
+    if at == nil then
+      return nil
+    end
+    return ffi.string(view.key, ffi.cast("const char *", at) - view.key)
+  end
+
+  function methods.tag(self)
+    local view = current(self)
+    if view.nkeys == 0 then
+      return nil
+    end
+    tag(view, text)
+    return ffi.string(text.bytes, text.size)
+  end
+
+  function methods.hash(self, name)
+    local view = current(self)
+    local kind = hashes[name or "crc32"]
+    if not kind then
+      error(("bad argument #1 to 'hash' (there is no hash function '%s'%s)")
+        :format(tostring(name), suggest.hint(name, words_of(hashes))), 2)
+    end
+    return hash(view, kind)
+  end
+
+  return methods
+end
+
+local function refuse_write(what)
+  return function(_, name)
+    error(("a %s cannot be changed (field '%s')"):format(what, tostring(name)), 2)
+  end
+end
+
+-- The name of the whole command: "config", not "config|get".
+local function command_names(native)
+  local names = native.commands()
+  for i, name in pairs(names) do
+    names[i] = name:match("^[^|]*")
+  end
+  return names
+end
+
+local function setup_request(native)
+  local batch = abi.batch
+  local views, request_t = batch.views, ffi.typeof("struct nydus_req *")
+
+  local function over(self, level)
+    if not ffi.istype(request_t, self) then
+      error("this is no request: write req:method(…), with a colon", level + 1)
+    end
+    error("request is over", level + 1)
+  end
+
+  local function current(self)
+    if batch.handle ~= self then
+      over(self, 3)
+    end
+    return views[batch.cur]
+  end
+
+  local fields = make_fields(command_names(native), native.flags())
+  local methods = make_methods(batch, native.hashes(), current)
+  local client_t = ffi.typeof("struct nydus_client *")
+  local has_client = batch.has_client
+
+  ffi.metatype("struct nydus_req", {
+    __index = function(self, name)
+      local method = methods[name]
+      if method then
+        return method
+      end
+      if batch.handle ~= self then
+        over(self, 2)
+      end
+      local field = fields[name]
+      if field then
+        return field(views[batch.cur])
+      elseif name == "client" then
+        return has_client(views[batch.cur]) and ffi.cast(client_t, self) or nil
+      end
+      local hint = suggest.hint(name, words_of(fields, methods, { client = true }))
+      error(("a request has no field '%s'%s"):format(tostring(name), hint), 2)
+    end,
+    __newindex = refuse_write("request"),
+    __tostring = function(self)
+      return batch.handle == self and "request " .. fields.command(views[batch.cur]) or "request (over)"
+    end,
+  })
+end
+
+local CLIENT_FIELDS = { id = true, addr = true, name = true, user = true, db = true, listen = true }
+
+local function setup_client()
+  local batch = abi.batch
+  local views, request_t = batch.views, ffi.typeof("struct nydus_req *")
+  local facts = ffi.new("struct nydus_facts")
+  local ask = batch.client
+
+  local fields = {
+    id = function() return facts.id end,
+    addr = function() return ffi.string(facts.address) end,
+    name = function() return facts.name ~= nil and ffi.string(facts.name) or nil end,
+    user = function() return "default" end,
+    db = function(view) return view.db end,
+    listen = function() return ffi.string(facts.listen) end,
+  }
+
+  ffi.metatype("struct nydus_client", {
+    __index = function(self, name)
+      if batch.handle ~= ffi.cast(request_t, self) then
+        error("request is over", 2)
+      end
+      local field = fields[name]
+      if not field then
+        local hint = suggest.hint(name, words_of(CLIENT_FIELDS))
+        error(("a client has no field '%s'%s"):format(tostring(name), hint), 2)
+      end
+      local view = views[batch.cur]
+      ask(view, facts)
+      return field(view)
+    end,
+    __newindex = refuse_write("client"),
+    __tostring = function() return "client" end,
+  })
+end
+
+function M.setup(native)
+  setup_request(native)
+  setup_client()
+end
+
+return M

@@ -1,0 +1,132 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What the script layer in C calls: reads the configuration, runs router scripts.
+--
+--   runtime.start(native)           native: the C functions; once per state
+--   runtime.load_config(path, packed)   the normalised configuration, or nil, problems as lines;
+--                                   packed: the bytes of runtime.pack, nil: read from disk
+--   runtime.pack()                  all files that were read so far
+--   runtime.load_router(index, path)    the number of the cluster's target, or nil, message;
+--                                   it may raise: what the script raised
+local abi = require("nydus.abi")
+local bundle = require("nydus.bundle")
+local config = require("nydus.config")
+local driver = require("nydus.driver")
+local guard = require("nydus.guard")
+local init = require("nydus.init")
+local limits = require("nydus.limits")
+local request = require("nydus.request")
+local sandbox = require("nydus.sandbox")
+local suggest = require("nydus.config.suggest")
+local target = require("nydus.target")
+
+local M = {}
+
+-- LuaJIT's own limits are made for smaller programs: a large router is one
+-- loop with very many ways through it.
+local JIT = { "maxtrace=8000", "maxside=1000", "maxmcode=8192", "maxsnap=2000" }
+
+-- Hooks of later versions, so that a script made for one is told so.
+local LATER = { check = true, fallback = true, keep = true, on_reply = true, retry = true, stop = true }
+
+local native, load_chunk, files, current, nydus
+
+function M.start(bindings)
+  native = bindings
+  jit.opt.start(unpack(JIT))
+  abi.open(native)
+  limits.install()
+  getmetatable("").__metatable = false
+  target.setup(native)
+  driver.setup(native, target.list_id)
+  request.setup(native)
+  load_chunk = guard.loader(guard.check(abi.guard))
+  return M
+end
+
+function M.load_config(path, packed)
+  local message
+  files, message = bundle.new(), nil
+  if packed then
+    files, message = bundle.unpack(packed)
+  end
+  if not files then
+    return nil, path .. ": " .. message
+  end
+  local problems
+  current, problems = config.load(files, path, { load = load_chunk, log = native.log })
+  M.folder = config.folder(path)
+  if not current then
+    return nil, table.concat(problems, "\n")
+  end
+  return current
+end
+
+function M.pack()
+  return files:pack()
+end
+
+-- Scripts get a copy: what they do to their options stays theirs.
+local function copy(value)
+  if type(value) ~= "table" then
+    return value
+  end
+  local to = {}
+  for key, item in pairs(value) do
+    to[key] = copy(item)
+  end
+  return to
+end
+
+-- The target in a table of hooks, { route = target }, or the value itself.
+local function route_of(value)
+  if type(value) ~= "table" or getmetatable(value) ~= nil or type((next(value))) ~= "string" then
+    return value
+  end
+  for name in pairs(value) do
+    if LATER[name] then
+      return nil, ("the hook '%s' is not supported yet"):format(name)
+    elseif name ~= "route" then
+      return nil, ("unknown hook '%s'%s"):format(tostring(name), suggest.hint(name, { "route" }))
+    end
+  end
+  return value.route, value.route == nil and "the hook 'route' is missing" or nil
+end
+
+local function run(index, path)
+  nydus = nydus or init.create(native)
+  local box = sandbox.new({
+    bundle = files,
+    folder = M.folder,
+    load = load_chunk,
+    log = native.log,
+    modules = { nydus = nydus.api },
+  })
+  local chunk, message = box:load(path)
+  if not chunk then
+    return nil, message
+  end
+  local value
+  value, message = chunk(nydus.clusters[index + 1], copy(current.clusters[index + 1].router.options or {}))
+  if value == nil then
+    return nil, sandbox.display(path) .. ": it returns nothing; it has to end with `return` and a target"
+  end
+  value, message = route_of(value)
+  local id
+  if value ~= nil then
+    id, message = target.id(value)
+  end
+  if not id then
+    return nil, sandbox.display(path) .. ": " .. message
+  end
+  return id
+end
+
+-- When it is done decisions are made, and nothing more that is kept for ever.
+function M.load_router(index, path)
+  target.loading = true
+  local id, message = run(index, path)
+  target.loading = false
+  return id, message
+end
+
+return M

@@ -1,0 +1,85 @@
+/* A client: one connection that speaks RESP to us as to one Redis.
+ *
+ *   bytes ─► scan ─► queue of requests ─► dispatch ─► …
+ *   bytes ◄─ out  ◄─ head of the queue, as soon as it is answered
+ *
+ * Replies leave in the order of the queue, whatever the hosts do. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include "net/stream.h"
+#include "proxy/request.h"
+#include "resp/resp.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cluster;
+struct listener;
+struct proxy;
+
+/* Bytes that wait for the rest of their command, or for their turn. */
+struct input {
+    char *data;   /* from malloc */
+    size_t start; /* data[start..end) is not consumed yet */
+    size_t end, room;
+    struct resp_request scan; /* of the command that begins at start */
+};
+
+struct client {
+    struct stream stream;
+    struct proxy *proxy;
+    struct listener *listener;
+    struct client *next, *previous;  /* all clients of the worker */
+    struct client *dirty_next;       /* in proxy->dirty_clients, or in dead_clients */
+    struct request *head, *tail;     /* oldest first */
+    struct input *input;             /* NULL: nothing waits */
+    char *name;                      /* CLIENT SETNAME; NULL: none */
+    char *library, *library_version; /* CLIENT SETINFO; NULL: none */
+    uint64_t id;
+    double created, active; /* loop time, seconds */
+    size_t kept;            /* bytes of replies that wait in the queue for their turn */
+    uint32_t pending;       /* requests in the queue */
+    int32_t db;             /* SELECT */
+    uint8_t waited;         /* turns that replies have been held back for company */
+    bool dirty;
+    bool hold;    /* later commands wait until client_release */
+    bool resume;  /* there is input that was held back */
+    bool blocked; /* the socket takes no more for now */
+    bool eof;     /* the peer will send no more */
+    bool closing; /* QUIT, or a protocol error: no more commands; close when all is written */
+    bool dead;    /* closed; freed at the turn's end */
+};
+
+/* Takes over the descriptor. */
+struct client *client_create(struct listener *listener, int fd);
+
+/* Ends the connection; the one way out. The reason, in words, goes to the log
+ * (debug). Requests in flight are orphaned: their replies are swallowed. */
+void client_close(struct client *client, const char *reason);
+
+/* No more commands are read; what is owed is delivered, then the connection closes. */
+void client_finish(struct client *client);
+
+/* Holds the commands behind the present one, and lets them go on. */
+void client_hold(struct client *client);
+void client_release(struct client *client);
+
+/* Puts a request at the end of the queue, to be answered through client_done. */
+void client_queue(struct client *client, struct request *request);
+/* The `done` of a client's requests: the reply goes out in its turn. */
+void client_done(struct request *request, const struct reply *reply);
+
+/* The cluster its commands go to now, or NULL after a reload that dropped it. */
+struct cluster *client_cluster(const struct client *client);
+
+/* "127.0.0.1:50312" or the socket's path. Returns text. */
+const char *client_address(const struct client *client, char *text, size_t size);
+
+/* At the turn's end, first: goes on with input that was held back. */
+void client_resume(struct client *client);
+/* Then: writes, or waits for company (true: ask again next turn), or closes. */
+bool client_turn_end(struct client *client);
+/* The janitor's part: idle timeout. */
+void client_tick(struct client *client, double now);
+/* Frees a dead client. */
+void client_destroy(struct client *client);

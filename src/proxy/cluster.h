@@ -1,0 +1,57 @@
+/* A cluster: a named list of hosts with a target that routes to them; and the
+ * generation, everything that one configuration made. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include "proxy/host.h"
+#include "route/target.h"
+
+struct generation;
+
+struct cluster {
+    /* Set by config */
+    char *name; /* owned */
+    struct generation *generation;
+    uint32_t index;               /* in the generation */
+    struct host **hosts;          /* in routing order, owned array of references */
+    struct target **host_targets; /* TARGET_HOST of each, owned array, targets owned by the set */
+    uint32_t count;
+    struct target *root; /* what decides for its clients; NULL until it is made */
+    uint32_t max_connection_retries;
+    uint32_t max_clients;    /* of all workers together */
+    uint32_t max_request;    /* bytes */
+    size_t max_reply_buffer; /* bytes one client may leave unread */
+    double client_timeout;   /* seconds; 0: never */
+
+    /* Changing at run time */
+    uint64_t databases; /* those of the first 64 that a SELECT has found, one bit each */
+};
+
+struct generation {
+    uint32_t number;
+    uint32_t refs; /* requests in flight, plus one while it is current */
+    struct target_set *set;
+    struct cluster **clusters; /* sorted by name */
+    uint32_t count;
+    void *script;                                   /* the script layer's, or NULL */
+    void *config;                                   /* the server's, or NULL */
+    void (*destroy)(struct generation *generation); /* called when refs reach 0 */
+};
+
+struct cluster *cluster_create(struct generation *generation, const char *name);
+void cluster_destroy(struct cluster *cluster);
+/* Takes over the caller's reference to the host. */
+void cluster_add_host(struct cluster *cluster, struct host *host);
+/* A built-in router over some of the cluster's hosts (indexes, in order) as a
+ * target; with eject the hosts' state is followed. NULL with a sentence in error. */
+struct target *cluster_router(struct cluster *cluster, const struct router_options *options, bool eject,
+                              const uint32_t *indexes, uint32_t count, char *error, size_t error_size);
+/* Every host in order: the default, as in Nydus. One host: that host. */
+struct target *cluster_all(struct cluster *cluster);
+struct host *cluster_find_host(const struct cluster *cluster, const char *identifier);
+struct cluster *generation_find(const struct generation *generation, const char *name);
+
+static inline void generation_ref(struct generation *generation)
+{
+    generation->refs++;
+}
+void generation_unref(struct generation *generation);

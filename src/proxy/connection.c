@@ -1,0 +1,145 @@
+/* What Redis answers from the connection alone. No password is configured, so
+ * that everybody is Redis's default user. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/call.h"
+#include "proxy/client_command.h"
+#include "proxy/connection.h"
+
+static void echo(struct call *call, uint32_t number)
+{
+    size_t size;
+    const char *text = call_arg(call, number, &size);
+    struct writer reply = {0};
+    writer_bulk(&reply, text, size);
+    call_reply(call, &reply);
+}
+
+void connection_ping(struct call *call)
+{
+    if (call_argc(call) == 1) {
+        request_answer(call->request, "+PONG\r\n", 7);
+    } else if (call_argc(call) == 2) {
+        echo(call, 1);
+    } else {
+        call_arity_error(call, "ping");
+    }
+}
+
+void connection_echo(struct call *call)
+{
+    echo(call, 1);
+}
+
+void connection_quit(struct call *call)
+{
+    call_ok(call);
+    client_finish(call->client);
+}
+
+void connection_reset(struct call *call)
+{
+    struct client *client = call->client;
+    free(client->name);
+    client->name = NULL;
+    client->db = 0;
+    request_answer(call->request, "+RESET\r\n", 8);
+}
+
+/* Any password fits a user who needs none. */
+static bool is_default_user(const char *name, size_t size)
+{
+    return size == 7 && memcmp(name, "default", 7) == 0;
+}
+
+static void wrong_password(struct call *call)
+{
+    call_fail(call, "WRONGPASS invalid username-password pair or user is disabled.");
+}
+
+void connection_auth(struct call *call)
+{
+    if (call_argc(call) > 3) {
+        call_syntax_error(call);
+        return;
+    }
+    if (call_argc(call) == 2) {
+        call_fail(call, "ERR AUTH <password> called without any password configured for the default user. "
+                        "Are you sure your configuration is correct?");
+        return;
+    }
+    size_t size;
+    const char *user = call_arg(call, 1, &size);
+    if (is_default_user(user, size)) {
+        call_ok(call);
+    } else {
+        wrong_password(call);
+    }
+}
+
+/* HELLO version [AUTH user password] [SETNAME name]; false: it has been answered. */
+static bool hello_options(struct call *call)
+{
+    const char *bytes = call->request->query.bytes;
+    struct resp_cursor cursor = call_args(call, 2);
+    struct resp_arg word, value, password, name = {0};
+    while (resp_cursor_next(&cursor, &word)) {
+        if (cursor.left >= 2 && call_word_is(bytes + word.at, word.size, "auth")) {
+            resp_cursor_next(&cursor, &value);
+            resp_cursor_next(&cursor, &password);
+            if (!is_default_user(bytes + value.at, value.size)) {
+                wrong_password(call);
+                return false;
+            }
+        } else if (cursor.left >= 1 && call_word_is(bytes + word.at, word.size, "setname")) {
+            resp_cursor_next(&cursor, &name);
+        } else {
+            call_fail(call, "ERR Syntax error in HELLO option '%.*s'", call_quote(word.size), bytes + word.at);
+            return false;
+        }
+    }
+    return name.at == 0 || client_command_rename(call, bytes + name.at, name.size);
+}
+
+/* false: it has been answered. Only version 2 is spoken. */
+static bool hello_version(struct call *call)
+{
+    size_t size;
+    int64_t version;
+    const char *text = call_arg(call, 1, &size);
+    if (!call_integer(text, size, &version)) {
+        call_fail(call, "ERR Protocol version is not an integer or out of range");
+        return false;
+    }
+    if (version != 2) {
+        call_fail(call, "NOPROTO unsupported protocol version");
+        return false;
+    }
+    return true;
+}
+
+void connection_hello(struct call *call)
+{
+    if (call_argc(call) > 1 && (!hello_version(call) || !hello_options(call))) {
+        return;
+    }
+    struct writer reply = {0};
+    writer_array(&reply, 14);
+    writer_text(&reply, "server");
+    writer_text(&reply, "redis");
+    writer_text(&reply, "version");
+    writer_text(&reply, CONNECTION_REDIS_VERSION);
+    writer_text(&reply, "proto");
+    writer_integer(&reply, 2);
+    writer_text(&reply, "id");
+    writer_integer(&reply, (int64_t)call->client->id);
+    writer_text(&reply, "mode");
+    writer_text(&reply, "standalone");
+    writer_text(&reply, "role");
+    writer_text(&reply, "master");
+    writer_text(&reply, "modules");
+    writer_array(&reply, 0);
+    call_reply(call, &reply);
+}

@@ -1,0 +1,15 @@
+/* Commands about the client's own connection: PING, ECHO, QUIT, RESET, AUTH, HELLO. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+struct call;
+
+void connection_ping(struct call *call);
+void connection_echo(struct call *call);
+void connection_quit(struct call *call);
+void connection_reset(struct call *call);
+void connection_auth(struct call *call);
+void connection_hello(struct call *call);
+
+/* The Redis whose words and formats Nydus speaks. */
+#define CONNECTION_REDIS_VERSION "7.0.15"

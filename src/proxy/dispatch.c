@@ -1,0 +1,242 @@
+/* Dispatch; see dispatch.h. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/dispatch.h"
+
+#include "base/stats.h"
+#include "proxy/client.h"
+#include "proxy/cluster.h"
+#include "proxy/host.h"
+#include "proxy/join.h"
+#include "proxy/link.h"
+#include "proxy/policy.h"
+#include "proxy/split.h"
+#include "resp/keys.h"
+
+/* A decision that leads to a function that leads to a function …: more rounds are a cycle. */
+enum { ROUTE_ROUNDS = 16, ROUTE_BATCH = 128 };
+
+/* ---- keys ---- */
+
+static bool find_keys_by_spec(struct request *request, const struct resp_request *scan)
+{
+    static struct key_list keys; /* reused: one thread */
+    struct query *query = &request->query;
+    if (keys_find(query->command, query->bytes, scan, &keys) == KEYS_INVALID) {
+        request_fail(request, FAILURE_LOCAL, "%s", keys.error);
+        return false;
+    }
+    query->nkeys = keys.count;
+    request->multiple = keys.count > 1;
+    if (keys.count)
+        query->key = keys.at[0];
+    return true;
+}
+
+bool dispatch_find_keys(struct request *request, const struct resp_request *scan)
+{
+    struct query *query = &request->query;
+    uint32_t fixed = policy_of(query->command)->key;
+    if (!fixed)
+        fixed = keys_fixed_single(query->command);
+    if (!fixed)
+        return query->command->spec_count == 0 || find_keys_by_spec(request, scan);
+    if (fixed < scan->argc) {
+        query->nkeys = 1;
+        if (fixed < RESP_ARGS)
+            query->key = scan->args[fixed];
+        else
+            resp_args(query->bytes, query->size, fixed, 1, &query->key);
+    }
+    return true;
+}
+
+/* ---- routing ---- */
+
+/* Asks one function for all the queries that stand at it, then walks them on. */
+static void route_ask(const struct target *function, struct query **queries, size_t count)
+{
+    struct query *asked[ROUTE_BATCH];
+    size_t asking = 0;
+    for (size_t i = 0; i < count && asking < ROUTE_BATCH; i++)
+        if (queries[i]->target == function)
+            asked[asking++] = queries[i];
+    function->set->decide(function->set->context, function, asked, asking);
+    for (size_t i = 0; i < asking; i++)
+        target_walk(asked[i]);
+}
+
+static const struct target *route_next_function(struct query **queries, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (queries[i]->target && queries[i]->target->kind == TARGET_FUNCTION)
+            return queries[i]->target;
+    return NULL;
+}
+
+void dispatch_route(struct query **queries, size_t count)
+{
+    const struct target *function;
+    for (size_t i = 0; i < count; i++)
+        target_walk(queries[i]);
+    for (int round = 0; (function = route_next_function(queries, count)); round++) {
+        if (round < ROUTE_ROUNDS) {
+            route_ask(function, queries, count);
+            continue;
+        }
+        for (size_t i = 0; i < count; i++) {
+            if (queries[i]->target && queries[i]->target->kind == TARGET_FUNCTION) {
+                queries[i]->target = NULL;
+                queries[i]->error = "ERR router: functions return functions without end";
+            }
+        }
+    }
+}
+
+/* ---- sending ---- */
+
+static void dispatch_one(struct request *request);
+
+/* Every item of a list gets the command; how their replies join depends on who named the hosts. */
+static void dispatch_list(struct request *request)
+{
+    const struct query *whole = &request->query;
+    const struct target *list = whole->target;
+    bool by_policy = whole->router && !whole->nkeys && list == whole->router->router.all &&
+                     (whole->command->request_policy == REQUEST_ALL_SHARDS ||
+                      whole->command->request_policy == REQUEST_ALL_NODES);
+    enum join_kind kind = by_policy ? join_kind_of(whole->command) : JOIN_ARRAY;
+    uint32_t count = list->list.count;
+    struct query query = *whole; /* the whole is gone with its last part's answer */
+    bool multiple = request->multiple;
+    struct join *join = join_create(request, kind, count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct request *part = join_part(join, i);
+        struct client *client = part->query.client;
+        part->query = query;
+        part->query.client = client;
+        part->query.target = list->list.items[i];
+        part->query.router = NULL;
+        part->multiple = multiple && list->list.items[i]->kind != TARGET_HOST;
+        dispatch_one(part);
+    }
+}
+
+static void dispatch_exhausted(struct request *request)
+{
+    request_fail(
+        request, FAILURE_REFUSED, "ERR HostListExhausted: no host of cluster %s is up (%u of %u are down)",
+        request->cluster->name, request->query.target->router.count, request->query.target->router.count);
+}
+
+void dispatch_leaf(struct request *request)
+{
+    const struct target *leaf = request->query.target;
+    if (!leaf) {
+        if (request->query.error)
+            request_fail(request, FAILURE_LOCAL, "%s", request->query.error);
+        else
+            request_fail(request, FAILURE_LOCAL, "ERR no route for '%s'", request->query.command->name);
+        return;
+    }
+    switch (leaf->kind) {
+    case TARGET_HOST:
+        host_send(leaf->host.host, request);
+        break;
+    case TARGET_LIST:
+        dispatch_list(request);
+        break;
+    case TARGET_REPLY:
+        request_answer(request, leaf->reply.bytes, leaf->reply.size);
+        break;
+    case TARGET_ROUTER:
+        dispatch_exhausted(request);
+        break;
+    case TARGET_PREFIX:
+    case TARGET_COMMAND:
+    case TARGET_CLUSTER:
+    case TARGET_FUNCTION:
+    case TARGET_KINDS:
+        break; /* dispatch_route leaves none of these */
+    }
+}
+
+/* From wherever its target is. */
+static void dispatch_one(struct request *request)
+{
+    if (request->multiple) {
+        split_dispatch(request, request->query.target);
+        return;
+    }
+    struct query *query = &request->query;
+    dispatch_route(&query, 1);
+    dispatch_leaf(request);
+}
+
+void dispatch_batch(struct request **requests, size_t count)
+{
+    struct query *queries[ROUTE_BATCH];
+    for (size_t first = 0; first < count; first += ROUTE_BATCH) {
+        size_t here = count - first < ROUTE_BATCH ? count - first : ROUTE_BATCH, single = 0;
+        for (size_t i = 0; i < here; i++)
+            if (!requests[first + i]->multiple)
+                queries[single++] = &requests[first + i]->query;
+        dispatch_route(queries, single);
+        for (size_t i = 0; i < here; i++) {
+            struct request *request = requests[first + i];
+            if (request->multiple)
+                split_dispatch(request, request->query.target);
+            else
+                dispatch_leaf(request);
+        }
+    }
+}
+
+/* ---- failing ---- */
+
+/* Safe to be tried on another host: it has not run, or running it twice changes nothing. */
+static bool may_retry(const struct request *request, enum failure failure)
+{
+    const struct query *query = &request->query;
+    if (!query->router || !query->router->router.eject ||
+        query->attempt >= request->cluster->max_connection_retries)
+        return false;
+    return failure == FAILURE_REFUSED ||
+           (failure == FAILURE_LOST && (query->command->flags & COMMAND_READONLY));
+}
+
+/* false: the router still names the host that failed. */
+static bool dispatch_retry(struct request *request)
+{
+    const struct target *router = request->query.router;
+    const struct host *failed = request->link->host;
+    request->query.attempt++;
+    request->query.target = router;
+    request->query.client = NULL; /* it may have left, and no script is asked again */
+    if (request->multiple) {
+        if (!failed->down)
+            return false;
+        stats->retries++;
+        split_dispatch(request, router);
+        return true;
+    }
+    target_walk(&request->query);
+    const struct target *leaf = request->query.target;
+    if (leaf && leaf->kind == TARGET_HOST && leaf->host.host == failed)
+        return false;
+    stats->retries++;
+    dispatch_leaf(request);
+    return true;
+}
+
+void dispatch_failed(struct request *request, enum failure failure, const char *reason)
+{
+    const struct host_options *host = &request->link->host->options;
+    if (may_retry(request, failure) && dispatch_retry(request))
+        return;
+    if (failure == FAILURE_TIMEOUT)
+        request_fail(request, failure, "ERR host %s did not answer within %g s; the command may still run",
+                     host->identifier, host->timeout);
+    else
+        request_fail(request, failure, "ERR host %s is down: %s%s", host->identifier, reason,
+                     failure == FAILURE_LOST ? "; the command may have run" : "");
+}

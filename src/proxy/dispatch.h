@@ -1,0 +1,25 @@
+/* Dispatch: asks the router, and sends commands whole, in parts or to many. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include "proxy/request.h"
+
+struct proxy;
+
+/* Routes the commands of one read event together (router scripts are asked once
+ * for all of them) and sends each on its way, in order. */
+void dispatch_batch(struct request **requests, size_t count);
+
+/* Routes queries to leaves: target_walk, and the script layer where it stops at
+ * a function. Used for single decisions too (--route, NYDUS ROUTE). */
+void dispatch_route(struct query **queries, size_t count);
+
+/* Sends a request to the leaf in its query.target, or fails it when there is none. */
+void dispatch_leaf(struct request *request);
+
+/* A request could not be served by a host: tries another where that is safe
+ * (Nydus's retry: only what cannot have run, or only reads), or fails it. */
+void dispatch_failed(struct request *request, enum failure failure, const char *reason);
+
+/* Finds the keys of a request that is fresh from the scanner. false: they
+ * contradict the command's syntax, the request has been failed. */
+bool dispatch_find_keys(struct request *request, const struct resp_request *scan);

@@ -1,0 +1,209 @@
+/* Hosts; see host.h. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/host.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/stats.h"
+#include "proxy/client.h"
+#include "proxy/join.h"
+#include "proxy/link.h"
+#include "proxy/proxy.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *text_or_nothing(const char *text)
+{
+    return text ? text : "";
+}
+
+/* Every option in one string: what differs in anything is another host. */
+static char *host_fingerprint(const struct host_options *o)
+{
+    return xformat("%s\n%s\n%d\n%s\n%s\n%u\n%s\n%s\n%lld\n%d\n%u\n%u\n%g\n%g\n%g\n%u", o->cluster,
+                   o->identifier, o->named, text_or_nothing(o->host), text_or_nothing(o->unix_socket_path),
+                   o->port, text_or_nothing(o->user), text_or_nothing(o->password), (long long)o->key, o->db,
+                   o->weight, o->connections, o->timeout, o->connect_timeout, o->retry_timeout,
+                   o->failure_limit);
+}
+
+static const char *copy_text(const char *text)
+{
+    return text ? xstrdup(text) : NULL;
+}
+
+static void host_copy_options(struct host *host, const struct host_options *options)
+{
+    struct host_options *own = &host->options;
+    *own = *options;
+    own->cluster = copy_text(options->cluster);
+    own->identifier = copy_text(options->identifier);
+    own->host = copy_text(options->host);
+    own->unix_socket_path = copy_text(options->unix_socket_path);
+    own->address = copy_text(options->address);
+    own->user = copy_text(options->user);
+    own->password = copy_text(options->password);
+}
+
+static void host_free(struct host *host)
+{
+    const struct host_options *own = &host->options;
+    const char *const texts[] = {own->cluster, own->identifier, own->host,    own->unix_socket_path,
+                                 own->address, own->user,       own->password};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        free((char *)(uintptr_t)texts[i]);
+    free(host->fingerprint);
+    free(host->reason);
+    free(host);
+}
+
+struct host *host_acquire(struct proxy *proxy, const struct host_options *options)
+{
+    char *fingerprint = host_fingerprint(options);
+    for (struct host *host = proxy ? proxy->hosts : NULL; host; host = host->next) {
+        if (!strcmp(host->fingerprint, fingerprint)) {
+            free(fingerprint);
+            host->refs++;
+            return host;
+        }
+    }
+    struct host *host = xcalloc(1, sizeof *host);
+    host_copy_options(host, options);
+    host->fingerprint = fingerprint;
+    host->proxy = proxy;
+    host->refs = 1;
+    if (proxy) {
+        host->next = proxy->hosts;
+        proxy->hosts = host;
+    }
+    return host;
+}
+
+static void host_unregister(struct host *host)
+{
+    struct host **place = &host->proxy->hosts;
+    while (*place != host)
+        place = &(*place)->next;
+    *place = host->next;
+}
+
+void host_release(struct host *host)
+{
+    if (--host->refs)
+        return;
+    while (host->links)
+        link_retire(host->links, "the host is no longer configured");
+    if (host->proxy)
+        host_unregister(host);
+    host_free(host);
+}
+
+static struct link *host_link(struct host *host, int32_t db, uint32_t slot)
+{
+    for (struct link *link = host->links; link; link = link->next)
+        if (link->db == db && link->slot == slot)
+            return link;
+    struct link *link = link_create(host, db, slot);
+    link->next = host->links;
+    host->links = link;
+    return link;
+}
+
+void host_connect(struct host *host)
+{
+    for (uint32_t slot = 0; slot < host->options.connections; slot++) {
+        struct link *link = host_link(host, host->options.db, slot);
+        if (link->state == LINK_IDLE)
+            link_connect(link);
+    }
+}
+
+/* With several links, one client keeps to one of them: what it writes, it can read. */
+static uint32_t host_slot(const struct host *host, const struct request *request)
+{
+    uint32_t connections = host->options.connections;
+    if (connections == 1)
+        return 0;
+    while (request->join)
+        request = request->join->request;
+    return request->client ? (uint32_t)(request->client->id % connections) : 0;
+}
+
+void host_send(struct host *host, struct request *request)
+{
+    link_send(host_link(host, host->options.db + request->db, host_slot(host, request)), request);
+}
+
+static void host_mark(struct host *host, bool down)
+{
+    host->down = down;
+    for (struct seat *seat = host->seats; seat; seat = seat->next)
+        router_mark(seat->router, seat->index, !down);
+}
+
+void host_failed(struct host *host, const char *reason)
+{
+    const struct host_options *options = &host->options;
+    host->failures++;
+    free(host->reason);
+    host->reason = xstrdup(reason);
+    host->down_until = ev_now(host->proxy->loop) + options->retry_timeout;
+    if (host->down || host->failures < options->failure_limit)
+        return;
+    stats->hosts_marked_down++;
+    log_warn("host %s of cluster %s is marked down for %g s: %s", options->identifier, options->cluster,
+             options->retry_timeout, reason);
+    host_mark(host, true);
+}
+
+void host_succeeded(struct host *host)
+{
+    host->failures = 0;
+}
+
+void host_seat_add(struct host *host, struct router *router, int index)
+{
+    struct seat *seat = xmalloc(sizeof *seat);
+    *seat = (struct seat){.next = host->seats, .router = router, .index = index};
+    host->seats = seat;
+    if (host->down)
+        router_mark(router, index, false);
+}
+
+void host_seat_remove(struct host *host, struct router *router)
+{
+    for (struct seat **place = &host->seats; *place;) {
+        struct seat *seat = *place;
+        if (seat->router == router) {
+            *place = seat->next;
+            free(seat);
+        } else {
+            place = &seat->next;
+        }
+    }
+}
+
+/* A host is taken back when its time is over and a link has shown that it is there. */
+static bool host_may_return(const struct host *host, double now)
+{
+    if (!host->down || now < host->down_until)
+        return false;
+    for (const struct link *link = host->links; link; link = link->next)
+        if (link->keep && link->state == LINK_READY)
+            return true;
+    return false;
+}
+
+void host_tick(struct host *host, double now)
+{
+    for (struct link *link = host->links, *next; link; link = next) {
+        next = link->next;
+        link_tick(link, now);
+    }
+    if (!host_may_return(host, now))
+        return;
+    log_info("host %s of cluster %s is taken back", host->options.identifier, host->options.cluster);
+    host->failures = 0;
+    host_mark(host, false);
+}

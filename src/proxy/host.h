@@ -1,0 +1,81 @@
+/* A host: one Redis server as a cluster's entry, its options and its links.
+ *
+ * Hosts live in a registry of the worker, found by all their options
+ * together, so that a reload which changes nothing of a host finds the same
+ * object with its links up. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include "route/router.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct link;
+struct proxy;
+struct request;
+
+/* As in config.lua, all defaults filled in. Strings are copied by host_acquire. */
+struct host_options {
+    const char *cluster; /* the cluster's name: hosts are not shared between clusters */
+    const char *identifier;
+    bool named;                   /* the operator gave the identifier */
+    const char *host;             /* name or address; NULL with unix_socket_path */
+    const char *unix_socket_path; /* NULL: TCP */
+    const char *address;          /* "host:port" or the path, for logs */
+    const char *user, *password;  /* NULL: none */
+    int64_t key;                  /* the key in `hosts = { [0] = …}` */
+    uint16_t port;
+    int32_t db;
+    uint32_t weight;
+    uint32_t connections;            /* links per worker and database */
+    double timeout, connect_timeout; /* seconds */
+    double retry_timeout;            /* seconds a host stays marked down at least */
+    uint32_t failure_limit;          /* failures in a row before it is marked down */
+};
+
+/* Where a host sits in a built-in router: told when it goes down or comes back. */
+struct seat {
+    struct seat *next;
+    struct router *router;
+    int index;
+};
+
+struct host {
+    /* Set by config */
+    struct host_options options;
+    char *fingerprint; /* all options in one string, the registry's key; holds secrets: never log */
+    struct proxy *proxy;
+
+    /* Changing at run time */
+    struct host *next;  /* in the registry */
+    uint32_t refs;      /* generations that know it */
+    struct link *links; /* all its links, by database */
+    struct seat *seats; /* routers that eject it */
+    bool down;          /* marked down: routers with eject do not choose it */
+    double down_until;  /* loop time, seconds; not taken back before */
+    uint32_t failures;  /* in a row */
+    char *reason;       /* of the last failure, in words; NULL: none */
+};
+
+/* Finds the host with exactly these options, or makes it; the caller owns a
+ * reference. No connection is opened here. */
+struct host *host_acquire(struct proxy *proxy, const struct host_options *options);
+void host_release(struct host *host);
+
+/* Opens the links for the configured database, ahead of traffic. */
+void host_connect(struct host *host);
+
+/* Sends a request to the host, or fails it at once when the host is away. */
+void host_send(struct host *host, struct request *request);
+
+/* One more failure (a lost link, a silent host), or a sign of life. */
+void host_failed(struct host *host, const char *reason);
+void host_succeeded(struct host *host);
+
+/* Routers with `eject` sit here between generation start and end. */
+void host_seat_add(struct host *host, struct router *router, int index);
+void host_seat_remove(struct host *host, struct router *router);
+
+/* The janitor's part: takes hosts back, reconnects, looks at deadlines. */
+void host_tick(struct host *host, double now);

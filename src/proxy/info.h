@@ -1,0 +1,13 @@
+/* What Nydus says of itself: INFO, and TIME and ROLE. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+struct call;
+
+/* INFO [section …]: the fields of Redis that programs look for, and Nydus's
+ * own. Sums over all workers are in `clients` and `stats`; the rest is the
+ * worker's that was asked. Passwords are in none of it. */
+void info_answer(struct call *call);
+void info_time(struct call *call);
+/* A master without replicas, whatever stands behind. */
+void info_role(struct call *call);

@@ -1,0 +1,299 @@
+/* Intake; see intake.h.
+ *
+ *   socket ─► scratch ─► whole commands ─► batch ─► dispatch
+ *                 └─ the rest ─► client->input ─► … with the next read */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/intake.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/stats.h"
+#include "proxy/cluster.h"
+#include "proxy/dispatch.h"
+#include "proxy/listener.h"
+#include "proxy/local.h"
+#include "proxy/policy.h"
+#include "proxy/proxy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { INTAKE_BATCH = 128, INTAKE_AHEAD = 16 * 1024, INTAKE_GIVE = 32 * 1024 };
+
+/* The commands of one read event, until they are dispatched together. */
+struct batch {
+    struct request *requests[INTAKE_BATCH];
+    size_t count;
+};
+
+static void batch_flush(struct batch *batch)
+{
+    size_t count = batch->count;
+    batch->count = 0;
+    if (count)
+        dispatch_batch(batch->requests, count);
+}
+
+static void batch_add(struct batch *batch, struct request *request)
+{
+    batch->requests[batch->count++] = request;
+    if (batch->count == INTAKE_BATCH)
+        batch_flush(batch);
+}
+
+/* ---- one command ---- */
+
+/* Redis repeats up to 128 bytes of the arguments of a command it does not know. */
+static void fail_unknown(struct request *request, const char *start, const struct resp_request *scan)
+{
+    char words[160];
+    size_t used = 0;
+    struct resp_cursor cursor;
+    struct resp_arg name, arg;
+    resp_cursor_init(&cursor, start);
+    resp_cursor_next(&cursor, &name);
+    words[0] = '\0';
+    while (used < 128 && resp_cursor_next(&cursor, &arg)) {
+        int room = (int)(128 - used), size = arg.size < (uint32_t)room ? (int)arg.size : room;
+        used += (size_t)snprintf(words + used, sizeof words - used, "'%.*s' ", size, start + arg.at);
+    }
+    int size = name.size < 128 ? (int)name.size : 128;
+    (void)scan;
+    request_fail(request, FAILURE_LOCAL, "ERR unknown command '%.*s', with args beginning with: %s", size,
+                 start + name.at, words);
+}
+
+static void fail_unknown_sub(struct request *request, const struct command *command, const char *sub,
+                             size_t size)
+{
+    char upper[32];
+    size_t length = strlen(command->name);
+    for (size_t i = 0; i <= length && i < sizeof upper; i++)
+        upper[i] =
+            command->name[i] >= 'a' && command->name[i] <= 'z' ? command->name[i] - 32 : command->name[i];
+    request_fail(request, FAILURE_LOCAL, "ERR unknown subcommand '%.*s'. Try %.30s HELP.",
+                 size < 128 ? (int)size : 128, sub, upper);
+}
+
+/* The command's row, or NULL when the request has been failed. */
+static const struct command *find_command(struct client *client, struct request *request, const char *start,
+                                          const struct resp_request *scan)
+{
+    const struct resp_arg *name = &scan->args[0], *sub = &scan->args[1];
+    const struct command *command = command_find(start + name->at, name->size);
+    if (!command && local_is_http(start + name->at, name->size)) {
+        log_warn("a client speaks HTTP; it may be a page in a browser that tries to reach us: closed");
+        client_close(client, "it speaks HTTP");
+        return NULL;
+    }
+    if (!command) {
+        fail_unknown(request, start, scan);
+        return NULL;
+    }
+    if ((command->flags & COMMAND_CONTAINER) && scan->argc > 1) {
+        const struct command *row = command_find_sub(command, start + sub->at, sub->size);
+        if (!row) {
+            fail_unknown_sub(request, command, start + sub->at, sub->size);
+            return NULL;
+        }
+        command = row;
+    }
+    if (!command_arity_fits(command, scan->argc)) {
+        request_fail(request, FAILURE_LOCAL, "ERR wrong number of arguments for '%s' command", command->name);
+        return NULL;
+    }
+    return command;
+}
+
+/* Sets the request on its way. `memory`: its bytes' allocation, or NULL when they are borrowed. */
+static void intake_command(struct client *client, struct batch *batch, const char *start,
+                           const struct resp_request *scan, char *memory, size_t memory_room)
+{
+    struct request *request = request_get();
+    struct cluster *cluster = client_cluster(client);
+    request->memory = memory;
+    request->memory_room = memory_room;
+    request->query.bytes = start;
+    request->query.size = scan->size;
+    request->query.argc = scan->argc;
+    client_queue(client, request);
+    stats->requests++;
+    const struct command *command = find_command(client, request, start, scan);
+    if (!command)
+        return;
+    request->query.command = command;
+    if (!cluster) {
+        request_fail(request, FAILURE_LOCAL, "ERR cluster '%s' is no longer configured",
+                     client->listener->cluster_name);
+        return;
+    }
+    request_join_cluster(request, cluster);
+    if (!policy_routes(command) && local_handle(client, request, scan) == LOCAL_ANSWERED)
+        return;
+    if (!dispatch_find_keys(request, scan))
+        return;
+    request->query.target = cluster->root;
+    batch_add(batch, request);
+}
+
+static void intake_inline(struct client *client, struct batch *batch, const char *line, size_t size)
+{
+    char *out;
+    size_t out_size;
+    struct resp_request scan = {0};
+    if (!resp_inline(line, size, &out, &out_size)) {
+        struct request *request = request_get();
+        client_queue(client, request);
+        stats->protocol_errors++;
+        request_fail(request, FAILURE_LOCAL, "ERR Protocol error: unbalanced quotes in request");
+        client_finish(client);
+        return;
+    }
+    if (out_size && resp_scan_request(&scan, out, out_size, UINT32_MAX) == RESP_DONE)
+        intake_command(client, batch, out, &scan, out, out_size);
+    else
+        free(out);
+}
+
+static void intake_error(struct client *client, const char *error)
+{
+    struct request *request = request_get();
+    client_queue(client, request);
+    stats->protocol_errors++;
+    request_fail(request, FAILURE_LOCAL, "ERR %s", error);
+    client_finish(client);
+}
+
+/* ---- many ---- */
+
+static bool intake_goes_on(const struct client *client)
+{
+    return !client->hold && !client->closing && !client->dead;
+}
+
+/* Takes the whole commands of data[0..size); returns the bytes they took. A
+ * big one at the end of `owner` (the allocation that holds data) takes it
+ * along: *owner is NULL then. */
+static size_t intake_commands(struct client *client, struct resp_request *scan, char *data, size_t size,
+                              char **owner, size_t owner_room)
+{
+    struct batch batch;
+    batch.count = 0;
+    struct cluster *cluster = client_cluster(client);
+    uint32_t max_request = cluster ? cluster->max_request : RESP_MAX_INLINE;
+    size_t at = 0;
+    while (at < size && intake_goes_on(client)) {
+        enum resp_status status = resp_scan_request(scan, data + at, size - at, max_request);
+        if (status == RESP_MORE)
+            break;
+        size_t whole = scan->size;
+        if (status == RESP_ERROR) {
+            intake_error(client, scan->error);
+        } else if (status == RESP_INLINE) {
+            intake_inline(client, &batch, data + at, whole);
+        } else if (owner && whole >= INTAKE_GIVE && at + whole == size) {
+            batch_flush(&batch); /* those before it lie in the same memory */
+            char *memory = *owner;
+            *owner = NULL;
+            intake_command(client, &batch, data + at, scan, memory, owner_room);
+        } else if (scan->argc) {
+            intake_command(client, &batch, data + at, scan, NULL, 0);
+        }
+        *scan = (struct resp_request){0};
+        at += whole;
+    }
+    batch_flush(&batch);
+    return at;
+}
+
+/* ---- what waits ---- */
+
+void intake_drop(struct client *client)
+{
+    if (!client->input)
+        return;
+    free(client->input->data);
+    free(client->input);
+    client->input = NULL;
+    client->resume = false;
+}
+
+/* Copies the rest of a read; it is small: less than a read, or a command's beginning. */
+static void intake_keep(struct client *client, const char *rest, size_t size, const struct resp_request *scan)
+{
+    struct input *input = xmalloc(sizeof *input);
+    size_t ahead = scan->want < INTAKE_AHEAD ? scan->want : INTAKE_AHEAD;
+    *input = (struct input){.end = size, .room = size + ahead, .scan = *scan};
+    input->data = xmalloc(input->room);
+    memcpy(input->data, rest, size);
+    client->input = input;
+    client->resume = client->hold;
+}
+
+/* Scans what waits. The input is out of the client's hands meanwhile: a
+ * protocol error drops it, a big command leaves with it. */
+static void intake_input(struct client *client)
+{
+    struct input *input = client->input;
+    char *owner = input->data;
+    client->input = NULL;
+    size_t size = input->end - input->start;
+    size_t used =
+        intake_commands(client, &input->scan, input->data + input->start, size, &owner, input->room);
+    if (!used && intake_goes_on(client)) {
+        client->input = input;
+        return;
+    }
+    if (used < size && !client->closing && !client->dead)
+        intake_keep(client, input->data + input->start + used, size - used, &input->scan);
+    free(owner);
+    free(input);
+}
+
+/* Room for what a begun command still needs: never more than twice what has
+ * come, whatever length it promises. Returns how much may be read. */
+static size_t input_make_room(struct input *input)
+{
+    size_t want = input->scan.want, have = input->end;
+    if (want < INTAKE_AHEAD && want + have < INTAKE_GIVE)
+        want = INTAKE_AHEAD;
+    if (input->room - have < want) {
+        size_t room = have * 2 + INTAKE_AHEAD;
+        input->room = room < have + want ? room : have + want;
+        input->data = xrealloc(input->data, input->room);
+    }
+    size_t left = input->room - have;
+    return left < want ? left : want;
+}
+
+enum intake_status intake_read(struct client *client)
+{
+    size_t got, room = PROXY_READ_SIZE;
+    struct input *input = client->input;
+    char *into = client->proxy->scratch;
+    if (input) {
+        room = input_make_room(input);
+        into = input->data + input->end;
+    }
+    enum stream_status status = stream_read(&client->stream, into, room, &got);
+    if (status != STREAM_OK)
+        return status == STREAM_AGAIN ? INTAKE_OK : status == STREAM_END ? INTAKE_END : INTAKE_BROKEN;
+    stats->input_bytes += got;
+    if (input) {
+        input->end += got;
+        intake_input(client);
+        return INTAKE_OK;
+    }
+    struct resp_request scan = {0};
+    size_t used = intake_commands(client, &scan, into, got, NULL, 0);
+    if (used < got && !client->closing && !client->dead)
+        intake_keep(client, into + used, got - used, &scan);
+    return INTAKE_OK;
+}
+
+void intake_resume(struct client *client)
+{
+    if (client->input)
+        intake_input(client);
+}

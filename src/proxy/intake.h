@@ -1,0 +1,13 @@
+/* Intake: a client's bytes become requests. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include "proxy/client.h"
+
+enum intake_status { INTAKE_OK, INTAKE_END, INTAKE_BROKEN };
+
+/* Reads once, and scans, routes and sends every whole command that has come. */
+enum intake_status intake_read(struct client *client);
+/* Goes on with input that was held back. */
+void intake_resume(struct client *client);
+/* Forgets input that will not be looked at any more. */
+void intake_drop(struct client *client);

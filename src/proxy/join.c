@@ -1,0 +1,289 @@
+/* Joining the replies of several hosts; see join.h. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/join.h"
+
+#include "base/memory.h"
+#include "base/stats.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct join *join_create(struct request *request, enum join_kind kind, uint32_t count)
+{
+    struct join *join = xcalloc(1, sizeof *join + count * sizeof *join->parts);
+    join->request = request;
+    join->kind = kind;
+    join->count = join->left = count;
+    return join;
+}
+
+static void join_destroy(struct join *join)
+{
+    for (uint32_t i = 0; i < join->count; i++)
+        free(join->parts[i].bytes);
+    free(join->owner);
+    free(join);
+}
+
+enum join_kind join_kind_of(const struct command *command)
+{
+    switch (command->response_policy) {
+    case RESPONSE_ONE_SUCCEEDED:
+        return JOIN_ONE;
+    case RESPONSE_ALL_SUCCEEDED:
+        return JOIN_ALL;
+    case RESPONSE_AGG_LOGICAL_AND:
+        return JOIN_AND;
+    case RESPONSE_AGG_LOGICAL_OR:
+        return JOIN_OR;
+    case RESPONSE_AGG_MIN:
+        return JOIN_MIN;
+    case RESPONSE_AGG_MAX:
+        return JOIN_MAX;
+    case RESPONSE_AGG_SUM:
+        return JOIN_SUM;
+    case RESPONSE_DEFAULT:
+    case RESPONSE_SPECIAL:
+    default:
+        return JOIN_CONCAT;
+    }
+}
+
+/* ---- making one reply ---- */
+
+static bool is_error(const struct join_part *part)
+{
+    return part->bytes[0] == '-';
+}
+
+/* The number in "<type>123\r\n". */
+static int64_t header_number(const char *bytes)
+{
+    return strtoll(bytes + 1, NULL, 10);
+}
+
+/* Where the content behind a header line begins. */
+static size_t header_size(const struct join_part *part)
+{
+    const char *end = memchr(part->bytes, '\n', part->size);
+    return end ? (size_t)(end - part->bytes) + 1 : part->size;
+}
+
+static struct join_part *join_first(struct join *join, bool error)
+{
+    for (uint32_t i = 0; i < join->count; i++)
+        if (is_error(&join->parts[i]) == error)
+            return &join->parts[i];
+    return NULL;
+}
+
+/* One error for the whole command: the first one's words, and how far it came. */
+static void join_answer_error(struct join *join, const struct join_part *error)
+{
+    const char *name = join->request->query.command->name;
+    uint32_t parts = 0, keys = 0;
+    for (uint32_t i = 0; i < join->count; i++) {
+        parts += !is_error(&join->parts[i]);
+        keys += is_error(&join->parts[i]) ? 0 : join->parts[i].keys;
+    }
+    int size = (int)error->size - 3;
+    char *line = join->keys ? xformat("%.*s ('%s' was done for %u of %u keys)\r\n", size + 1, error->bytes,
+                                      name, keys, join->keys)
+                            : xformat("%.*s ('%s' was done on %u of %u hosts)\r\n", size + 1, error->bytes,
+                                      name, parts, join->count);
+    request_answer(join->request, line, strlen(line));
+    free(line);
+}
+
+static int64_t join_number(enum join_kind kind, int64_t so_far, int64_t next)
+{
+    switch (kind) {
+    case JOIN_SUM:
+        return so_far + next;
+    case JOIN_MIN:
+        return next < so_far ? next : so_far;
+    case JOIN_MAX:
+        return next > so_far ? next : so_far;
+    case JOIN_AND:
+        return so_far && next;
+    case JOIN_OR:
+        return so_far || next;
+    case JOIN_ARRAY:
+    case JOIN_CONCAT:
+    case JOIN_SCATTER:
+    case JOIN_ALL:
+    case JOIN_ONE:
+    default:
+        return so_far;
+    }
+}
+
+static void join_answer_number(struct join *join)
+{
+    char line[RESP_HEADER_SIZE];
+    int64_t number = header_number(join->parts[0].bytes);
+    for (uint32_t i = 1; i < join->count; i++)
+        number = join_number(join->kind, number, header_number(join->parts[i].bytes));
+    request_answer(join->request, line, resp_write_header(line, ':', number));
+}
+
+/* SCRIPT EXISTS and the like: arrays of numbers, joined place by place. */
+static void join_answer_numbers(struct join *join)
+{
+    const struct join_part *first = &join->parts[0];
+    int64_t count = header_number(first->bytes);
+    char *out = xmalloc(((size_t)count + 1) * RESP_HEADER_SIZE);
+    size_t size = resp_write_header(out, '*', count);
+    const char **at = xcalloc(join->count, sizeof *at);
+    for (uint32_t i = 0; i < join->count; i++)
+        at[i] = join->parts[i].bytes + header_size(&join->parts[i]);
+    for (int64_t k = 0; k < count; k++) {
+        int64_t number = 0;
+        for (uint32_t i = 0; i < join->count; i++) {
+            int64_t next = header_number(at[i]);
+            number = i ? join_number(join->kind, number, next) : next;
+            at[i] = strchr(at[i], '\n') + 1;
+        }
+        size += resp_write_header(out + size, ':', number);
+    }
+    request_answer(join->request, out, size);
+    free(at);
+    free(out);
+}
+
+/* Answers with memory that the client may keep. */
+static void join_answer_given(struct join *join, char *out, size_t size)
+{
+    const struct reply reply = {.bytes = out, .size = size, .give = &out, .give_room = size};
+    join->request->done(join->request, &reply);
+    free(out);
+}
+
+/* An array of all replies (whole), or of all their elements (headers cut off). */
+static void join_answer_array(struct join *join, bool whole)
+{
+    size_t size = RESP_HEADER_SIZE;
+    int64_t count = 0;
+    for (uint32_t i = 0; i < join->count; i++) {
+        size += join->parts[i].size;
+        count += whole ? 1 : header_number(join->parts[i].bytes);
+    }
+    char *out = xmalloc(size);
+    size = resp_write_header(out, '*', count);
+    for (uint32_t i = 0; i < join->count; i++) {
+        size_t cut = whole ? 0 : header_size(&join->parts[i]);
+        memcpy(out + size, join->parts[i].bytes + cut, join->parts[i].size - cut);
+        size += join->parts[i].size - cut;
+    }
+    join_answer_given(join, out, size);
+}
+
+/* MGET: each part's elements are in the order of its keys. */
+static void join_answer_scatter(struct join *join)
+{
+    size_t size = RESP_HEADER_SIZE;
+    size_t *at = xcalloc(join->count, sizeof *at);
+    for (uint32_t i = 0; i < join->count; i++) {
+        size += join->parts[i].size;
+        at[i] = header_size(&join->parts[i]);
+    }
+    char *out = xmalloc(size);
+    size = resp_write_header(out, '*', join->keys);
+    struct resp_reply scan = {0};
+    for (uint32_t k = 0; k < join->keys; k++) {
+        struct join_part *part = &join->parts[join->owner[k]];
+        char *element = part->bytes + at[join->owner[k]];
+        resp_reply_reset(&scan);
+        resp_scan_reply(&scan, element, part->size - at[join->owner[k]]);
+        memcpy(out + size, element, scan.size);
+        size += scan.size;
+        at[join->owner[k]] += scan.size;
+    }
+    free(at);
+    join_answer_given(join, out, size);
+}
+
+/* Do all replies have the form that the joining needs? A host of another
+ * version may answer in its own way; then the client gets all the replies. */
+static bool join_fits(const struct join *join)
+{
+    char type = join->parts[0].bytes[0];
+    int64_t count = header_number(join->parts[0].bytes);
+    for (uint32_t i = 0; i < join->count; i++) {
+        const struct join_part *part = &join->parts[i];
+        if (part->bytes[0] != type || (type != ':' && type != '*'))
+            return false;
+        if (type == '*' && header_number(part->bytes) < 0)
+            return false;
+        if (join->kind == JOIN_SCATTER && header_number(part->bytes) != part->keys)
+            return false;
+        if (join->kind >= JOIN_SUM && type == '*' && header_number(part->bytes) != count)
+            return false;
+    }
+    return join->kind >= JOIN_SUM || type == '*';
+}
+
+static void join_answer(struct join *join)
+{
+    struct join_part *error = join_first(join, true), *success = join_first(join, false);
+    if (join->kind == JOIN_ARRAY)
+        join_answer_array(join, true);
+    else if (join->kind == JOIN_ONE && success)
+        request_answer(join->request, success->bytes, success->size);
+    else if (error)
+        join_answer_error(join, error);
+    else if (join->kind == JOIN_ALL)
+        request_answer(join->request, success->bytes, success->size);
+    else if (!join_fits(join))
+        join_answer_array(join, true);
+    else if (join->kind == JOIN_SCATTER)
+        join_answer_scatter(join);
+    else if (join->kind == JOIN_CONCAT)
+        join_answer_array(join, false);
+    else if (join->parts[0].bytes[0] == ':')
+        join_answer_number(join);
+    else
+        join_answer_numbers(join);
+}
+
+/* ---- parts ---- */
+
+static void join_keep(struct join_part *part, const struct reply *reply)
+{
+    part->failure = reply->failure;
+    part->size = reply->size;
+    if (reply->give && *reply->give) {
+        part->bytes = *reply->give;
+        *reply->give = NULL;
+        return;
+    }
+    part->bytes = xmalloc(reply->size + 1);
+    memcpy(part->bytes, reply->bytes, reply->size);
+    part->bytes[reply->size] = '\0'; /* numbers are read with strtoll */
+}
+
+static void join_part_done(struct request *request, const struct reply *reply)
+{
+    struct join *join = request->join;
+    join_keep(&join->parts[request->part], reply);
+    request_put(request);
+    if (--join->left)
+        return;
+    join_answer(join);
+    join_destroy(join);
+}
+
+struct request *join_part(struct join *join, uint32_t index)
+{
+    const struct request *whole = join->request;
+    struct request *part = request_get();
+    part->query.command = whole->query.command;
+    part->query.argc = whole->query.argc;
+    part->query.client = whole->query.client;
+    part->db = whole->db;
+    part->done = join_part_done;
+    part->join = join;
+    part->part = index;
+    request_join_cluster(part, whole->cluster);
+    return part;
+}

@@ -1,0 +1,646 @@
+/* A link to a host; see link.h. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/link.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "base/stats.h"
+#include "net/address.h"
+#include "net/resolve.h"
+#include "proxy/dispatch.h"
+#include "proxy/host.h"
+#include "proxy/proxy.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Reconnects wait 50 ms, 100 ms, … up to this, give or take a quarter, so that
+ * workers do not knock at a host that comes back all at once. */
+static const double REST_FIRST = 0.05, REST_MAX = 1.0;
+/* A quiet link is asked for a sign of life, so that a host that has lost its
+ * power is known before a client needs it. */
+static const double QUIET_PING = 5.0;
+/* Links of databases that nobody uses any more are closed. */
+static const double QUIET_CLOSE = 60.0;
+/* More than this waiting for one host is refused, but for a single command. */
+enum { LINK_MAX_WAITING = 512 * 1024 * 1024 };
+/* A reply of this size changes hands without a copy. */
+enum { LINK_GIVE = 32 * 1024 };
+enum { LINK_READ_AHEAD = 16 * 1024 };
+
+static void link_event(struct ev_loop *loop, ev_io *watcher, int events);
+static void link_fail(struct link *link, const char *reason);
+
+struct link *link_create(struct host *host, int32_t db, uint32_t slot)
+{
+    struct link *link = xcalloc(1, sizeof *link);
+    link->proxy = host->proxy;
+    link->host = host;
+    link->db = db;
+    link->slot = slot;
+    link->keep = db == host->options.db;
+    stream_init(&link->stream, host->proxy->loop);
+    return link;
+}
+
+static double link_now(const struct link *link)
+{
+    return ev_now(link->proxy->loop);
+}
+
+static void link_set_state(struct link *link, enum link_state state)
+{
+    link->state = state;
+    link->since = link_now(link);
+}
+
+static void link_mark_dirty(struct link *link)
+{
+    if (link->dirty)
+        return;
+    link->dirty = true;
+    link->dirty_next = link->proxy->dirty_links;
+    link->proxy->dirty_links = link;
+}
+
+/* ---- connecting ---- */
+
+static bool link_open(struct link *link, const struct address *address)
+{
+    int fd = address_connect(address);
+    if (fd < 0) {
+        link_fail(link, strerror(errno));
+        return false;
+    }
+    stream_open(&link->stream, fd, link_event, link);
+    link_set_state(link, LINK_CONNECTING);
+    stream_watch(&link->stream, EV_WRITE);
+    return true;
+}
+
+static void link_resolved(void *owner, const struct address *addresses, size_t count, const char *error)
+{
+    struct link *link = owner;
+    link->resolve = NULL;
+    if (error)
+        link_fail(link, error);
+    else /* another address of the name with every try */
+        link_open(link, &addresses[link->tries % count]);
+}
+
+void link_connect(struct link *link)
+{
+    const struct host_options *options = &link->host->options;
+    struct address address;
+    if (options->unix_socket_path) {
+        if (address_unix(&address, options->unix_socket_path))
+            link_open(link, &address);
+        else
+            link_fail(link, "the socket's path is too long");
+    } else if (address_numeric(&address, options->host, options->port)) {
+        link_open(link, &address);
+    } else {
+        link_set_state(link, LINK_RESOLVING);
+        link->resolve = resolve_start(link->proxy->loop, options->host, options->port, link_resolved, link);
+    }
+}
+
+static void greeting_add(struct chain *out, const char *const *words, size_t count)
+{
+    char *at = chain_reserve(out, RESP_HEADER_SIZE);
+    chain_commit(out, resp_write_header(at, '*', (int64_t)count));
+    for (size_t i = 0; i < count; i++) {
+        size_t size = strlen(words[i]);
+        at = chain_reserve(out, size + 2 * RESP_HEADER_SIZE);
+        chain_commit(out, resp_write_bulk(at, words[i], size));
+    }
+}
+
+/* What has to be said before the first command. Returns how many replies will come. */
+static uint8_t greeting_build(const struct link *link, struct chain *out)
+{
+    const struct host_options *options = &link->host->options;
+    uint8_t replies = 1;
+    if (options->password) {
+        const char *words[] = {"AUTH", options->user, options->password};
+        if (!options->user)
+            words[1] = options->password;
+        greeting_add(out, words, options->user ? 3 : 2);
+        replies++;
+    }
+    if (link->db) {
+        char db[16];
+        snprintf(db, sizeof db, "%d", link->db);
+        greeting_add(out, (const char *[]){"SELECT", db}, 2);
+        replies++;
+    }
+    greeting_add(out, (const char *[]){"PING"}, 1);
+    return replies;
+}
+
+/* The greeting has a chain of its own: commands wait in the link's. */
+static void link_greet(struct link *link)
+{
+    struct stream greeting = {.watcher.fd = stream_fd(&link->stream)};
+    size_t written = 0;
+    link->greetings = greeting_build(link, &greeting.out);
+    enum stream_status status = stream_flush(&greeting, &written);
+    int why = errno;
+    chain_clear(&greeting.out);
+    if (status != STREAM_OK) {
+        link_fail(link, status == STREAM_BROKEN ? strerror(why) : "the socket takes no greeting");
+        return;
+    }
+    link_set_state(link, LINK_GREETING);
+    stream_watch(&link->stream, EV_READ);
+}
+
+static void link_connected(struct link *link)
+{
+    int error = address_connect_result(stream_fd(&link->stream));
+    if (error)
+        link_fail(link, strerror(error));
+    else
+        link_greet(link);
+}
+
+static void link_ready(struct link *link)
+{
+    link_set_state(link, LINK_READY);
+    link->tries = 0;
+    link->heard = link_now(link);
+    stats->links_opened++;
+    host_succeeded(link->host);
+    link_mark_dirty(link);
+}
+
+static void link_refused(struct link *link, const char *what, const char *bytes, size_t size)
+{
+    int length = (int)(size > 3 ? size - 3 : 0);
+    char reason[300];
+    snprintf(reason, sizeof reason, "%s refused: %.*s", what, length, bytes + 1);
+    free(link->refusal);
+    link->refusal = xstrndup(bytes + 1, (size_t)length);
+    link_fail(link, reason);
+}
+
+/* One reply of the greeting. Errors of PING (LOADING, MASTERDOWN …) are the
+ * host's business with its clients, unless it wants a password first. */
+static void link_greeted(struct link *link, const char *bytes, size_t size)
+{
+    bool is_ping = link->greetings == 1;
+    if (bytes[0] == '-' && (!is_ping || !strncmp(bytes, "-NOAUTH", 7))) {
+        bool is_select = link->db && link->greetings == 2;
+        link_refused(link, is_ping ? "PING" : is_select ? "SELECT" : "AUTH", bytes, size);
+        return;
+    }
+    if (--link->greetings == 0)
+        link_ready(link);
+}
+
+/* ---- sending ---- */
+
+static void link_queue(struct link *link, struct request *request)
+{
+    double now = link_now(link);
+    if (!link->head)
+        link->heard = now;
+    request->queued_at = now;
+    request->link_next = NULL;
+    if (link->tail)
+        link->tail->link_next = request;
+    else
+        link->head = request;
+    link->tail = request;
+    link->depth++;
+}
+
+/* Puts the bytes into the chain; they stay there until the reply is in. */
+static void link_carry(struct link *link, struct request *request)
+{
+    struct chain *out = &link->stream.out;
+    if (request->memory && request->query.size >= LINK_GIVE) {
+        size_t start = (size_t)(request->query.bytes - request->memory);
+        request->chunk =
+            chain_give(out, request->memory, start, start + request->query.size, request->memory_room);
+        request->memory = NULL;
+    } else {
+        request->query.bytes = chain_append(out, request->query.bytes, request->query.size);
+        request->chunk = out->last;
+        free(request->memory);
+        request->memory = NULL;
+    }
+    request->chunk->users++;
+}
+
+void link_send(struct link *link, struct request *request)
+{
+    request->link = link;
+    if (link->state == LINK_RESTING && (link->keep || link_now(link) < link->retry_at)) {
+        dispatch_failed(request, FAILURE_REFUSED, link->reason);
+        return;
+    }
+    if (link->depth && link->stream.out.size + request->query.size > LINK_MAX_WAITING) {
+        request_fail(request, FAILURE_REFUSED, "ERR host %s is busy: its queue is full",
+                     link->host->options.identifier);
+        return;
+    }
+    stats->parts++;
+    link_carry(link, request);
+    link_queue(link, request);
+    if (link->state == LINK_READY)
+        link_mark_dirty(link);
+    else if (link->state == LINK_IDLE || link->state == LINK_RESTING)
+        link_connect(link);
+}
+
+void link_turn_end(struct link *link)
+{
+    link->dirty = false;
+    if (link->state != LINK_READY)
+        return;
+    size_t written = 0;
+    switch (stream_flush(&link->stream, &written)) {
+    case STREAM_OK:
+        stream_watch(&link->stream, EV_READ);
+        break;
+    case STREAM_AGAIN:
+        stream_watch(&link->stream, EV_READ | EV_WRITE);
+        break;
+    case STREAM_END:
+    case STREAM_BROKEN:
+        link_fail(link, strerror(errno));
+        return;
+    }
+    if (written)
+        link->heard = link_now(link);
+}
+
+/* ---- replies ---- */
+
+/* Was the last byte of the request handed to the kernel? If not, it cannot have run. */
+static bool has_been_sent(const struct request *request)
+{
+    const struct chunk *chunk = request->chunk;
+    return request->query.bytes + request->query.size <= chunk->data + chunk->start;
+}
+
+/* Was the first byte? If not, no reply can be meant for it. */
+static bool has_begun(const struct request *request)
+{
+    return request->query.bytes < request->chunk->data + request->chunk->start;
+}
+
+static struct request *link_pop(struct link *link)
+{
+    struct request *request = link->head;
+    link->head = request->link_next;
+    if (!link->head)
+        link->tail = NULL;
+    link->depth--;
+    request->chunk->users--;
+    request->chunk = NULL;
+    return request;
+}
+
+static void link_reply(struct link *link, const struct reply *reply)
+{
+    if (link->state == LINK_GREETING) {
+        link_greeted(link, reply->bytes, reply->size);
+        return;
+    }
+    if (!link->head || link->scan.push || !has_begun(link->head)) {
+        link_fail(link, "it sent a reply that nobody asked for");
+        return;
+    }
+    struct request *request = link_pop(link);
+    request->done(request, reply);
+    if (link->state == LINK_READY)
+        chain_trim(&link->stream.out);
+}
+
+/* Hands out the whole replies in data[0..size); returns the bytes they took.
+ * `give`: data is this allocation. The link may have failed on return. */
+static size_t link_consume(struct link *link, const char *data, size_t size, char **give, size_t room)
+{
+    size_t at = 0;
+    while (at < size) {
+        enum resp_status status = resp_scan_reply(&link->scan, data + at, size - at);
+        if (status == RESP_MORE)
+            break;
+        if (status == RESP_ERROR) {
+            char reason[128];
+            snprintf(reason, sizeof reason, "it sent a garbled reply: %s", link->scan.error);
+            link_fail(link, reason);
+            break;
+        }
+        size_t whole = link->scan.size;
+        struct reply reply = {.bytes = data + at, .size = whole, .give_room = room};
+        if (give && at == 0 && whole >= LINK_GIVE)
+            reply.give = give;
+        link_reply(link, &reply);
+        resp_reply_reset(&link->scan);
+        at += whole;
+        if (!stream_is_open(&link->stream) || link->dead)
+            break;
+    }
+    return at;
+}
+
+static void link_keep_rest(struct link *link, const char *data, size_t size)
+{
+    link->in_room = size + (link->scan.want < LINK_READ_AHEAD ? link->scan.want : LINK_READ_AHEAD);
+    link->in = xmalloc(link->in_room);
+    memcpy(link->in, data, size);
+    link->in_size = size;
+}
+
+static void link_drop_input(struct link *link)
+{
+    free(link->in);
+    link->in = NULL;
+    link->in_size = link->in_room = 0;
+    resp_reply_reset(&link->scan);
+}
+
+/* Room for the rest of a reply that has begun: never more than twice what has
+ * come, whatever length it promises. Returns how much may be read. */
+static size_t link_make_room(struct link *link)
+{
+    size_t want = link->scan.want;
+    if (want < LINK_READ_AHEAD)
+        want = LINK_READ_AHEAD;
+    if (link->in_room - link->in_size < want) {
+        size_t room = link->in_size * 2 + LINK_READ_AHEAD;
+        if (room > link->in_size + want)
+            room = link->in_size + want;
+        if (room > link->in_room) {
+            link->in = xrealloc(link->in, room);
+            link->in_room = room;
+        }
+    }
+    size_t free_room = link->in_room - link->in_size;
+    return free_room < want ? free_room : want;
+}
+
+/* Replies in link->in, whose first one was incomplete until now. The buffer is
+ * out of the link's hands meanwhile: a reply may leave with it. */
+static void link_consume_input(struct link *link)
+{
+    char *in = link->in, *give = in;
+    size_t size = link->in_size, room = link->in_room;
+    link->in = NULL;
+    link->in_size = link->in_room = 0;
+    size_t used = link_consume(link, in, size, &give, room);
+    if (!used && stream_is_open(&link->stream)) {
+        link->in = in;
+        link->in_size = size;
+        link->in_room = room;
+        return;
+    }
+    if (used < size && stream_is_open(&link->stream))
+        link_keep_rest(link, in + used, size - used);
+    free(give);
+}
+
+static void link_readable(struct link *link)
+{
+    size_t got, room = PROXY_READ_SIZE;
+    char *into = link->proxy->scratch;
+    if (link->in_size) {
+        room = link_make_room(link);
+        into = link->in + link->in_size;
+    }
+    switch (stream_read(&link->stream, into, room, &got)) {
+    case STREAM_AGAIN:
+        return;
+    case STREAM_END:
+        link_fail(link, "it closed the connection");
+        return;
+    case STREAM_BROKEN:
+        link_fail(link, strerror(errno));
+        return;
+    case STREAM_OK:
+        break;
+    }
+    link->heard = link_now(link);
+    if (link->in_size) {
+        link->in_size += got;
+        link_consume_input(link);
+        return;
+    }
+    size_t used = link_consume(link, into, got, NULL, 0);
+    if (used < got && stream_is_open(&link->stream))
+        link_keep_rest(link, into + used, got - used);
+}
+
+static void link_event(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    (void)loop;
+    struct link *link = watcher->data;
+    if (link->state == LINK_CONNECTING) {
+        link_connected(link);
+        return;
+    }
+    if (events & EV_READ)
+        link_readable(link);
+    if ((events & EV_WRITE) && stream_is_open(&link->stream))
+        link_mark_dirty(link);
+}
+
+/* ---- failing ---- */
+
+static void link_rest(struct link *link, const char *reason)
+{
+    double rest = REST_FIRST * (double)(1u << (link->tries < 10 ? link->tries : 10));
+    if (rest > REST_MAX)
+        rest = REST_MAX;
+    rest *= 0.75 + random_below(1000) / 2000.0;
+    if (link->tries < 255)
+        link->tries++;
+    free(link->reason);
+    link->reason = xstrdup(reason);
+    link->retry_at = link_now(link) + rest;
+    link_set_state(link, LINK_RESTING);
+}
+
+/* Gives back the requests of a link that broke; `chain` still holds their bytes. */
+static void link_return(struct request *request, struct chain *chain, const char *reason)
+{
+    while (request) {
+        struct request *next = request->link_next;
+        enum failure failure = has_been_sent(request) ? FAILURE_LOST : FAILURE_REFUSED;
+        request->chunk = NULL;
+        dispatch_failed(request, failure, reason);
+        request = next;
+    }
+    chain_clear(chain);
+}
+
+/* A link that was quiet when the host closed it is no sign of trouble. */
+static bool link_was_quiet(const struct link *link)
+{
+    return link->state == LINK_READY && !link->head && !link->in_size;
+}
+
+static void link_fail(struct link *link, const char *reason)
+{
+    static struct log_limit limit;
+    bool quiet = link_was_quiet(link);
+    struct request *requests = link->head;
+    struct chain chain = link->stream.out;
+    char *words = xstrdup(reason); /* it may be the link's own, or errno's */
+
+    link->head = link->tail = NULL;
+    link->depth = 0;
+    link->stream.out = (struct chain){0};
+    stream_close(&link->stream);
+    link_drop_input(link);
+    if (link->resolve)
+        resolve_cancel(link->resolve);
+    link->resolve = NULL;
+    stats->links_lost++;
+    if (quiet) {
+        link->retry_at = 0;
+        link_set_state(link, LINK_IDLE);
+    } else {
+        link_rest(link, words);
+        if (!link->dead && log_limit_pass(&limit, 10))
+            log_warn("link to host %s of cluster %s: %s", link->host->options.identifier,
+                     link->host->options.cluster, words);
+        if (!link->dead && (!link->refusal || link->keep))
+            host_failed(link->host, words);
+    }
+    link_return(requests, &chain, words);
+    free(words);
+}
+
+/* ---- deadlines ---- */
+
+static void swallow(struct request *request, const struct reply *reply)
+{
+    (void)reply;
+    request_put(request);
+}
+
+static bool is_tombstone(const struct request *request)
+{
+    return request->done == swallow;
+}
+
+/* Takes the place of a request that has waited too long: its reply will be
+ * swallowed, and the others on the link do not notice. */
+static struct request *link_bury(struct request *request)
+{
+    struct request *tombstone = request_get();
+    tombstone->query = (struct query){.bytes = request->query.bytes, .size = request->query.size};
+    tombstone->link = request->link;
+    tombstone->link_next = request->link_next;
+    tombstone->chunk = request->chunk;
+    tombstone->queued_at = request->queued_at;
+    tombstone->done = swallow;
+    request->link_next = NULL;
+    request->chunk = NULL;
+    return tombstone;
+}
+
+static void link_expire(struct link *link, double before)
+{
+    char reason[64];
+    snprintf(reason, sizeof reason, "no reply within %g s", link->host->options.timeout);
+    struct request **place = &link->head;
+    while (*place && (*place)->queued_at < before) {
+        struct request *request = *place;
+        if (!is_tombstone(request)) {
+            *place = link_bury(request);
+            if (link->tail == request)
+                link->tail = *place;
+            stats->timeouts++;
+            dispatch_failed(request, FAILURE_TIMEOUT, reason);
+            if (link->state != LINK_READY)
+                return;
+        }
+        place = &(*place)->link_next;
+    }
+}
+
+static void link_check_replies(struct link *link, double now)
+{
+    double timeout = link->host->options.timeout, silent = now - link->heard;
+    bool moving = link->in_size || link->stream.out.size;
+    if (!link->head || link->head->queued_at >= now - timeout || (moving && silent < timeout))
+        return;
+    if (silent >= 2 * timeout) {
+        link_fail(link, "it has been silent for too long");
+        return;
+    }
+    bool news = !is_tombstone(link->head);
+    link_expire(link, now - timeout);
+    if (news && silent >= timeout)
+        host_failed(link->host, "it does not answer in time");
+}
+
+static void link_ping(struct link *link)
+{
+    struct request *ping = request_get();
+    ping->query.bytes = "*1\r\n$4\r\nPING\r\n";
+    ping->query.size = 14;
+    ping->done = swallow;
+    link_send(link, ping);
+}
+
+void link_tick(struct link *link, double now)
+{
+    const struct host_options *options = &link->host->options;
+    switch (link->state) {
+    case LINK_RESOLVING:
+    case LINK_CONNECTING:
+    case LINK_GREETING:
+        if (now - link->since > options->connect_timeout)
+            link_fail(link, link->state == LINK_GREETING    ? "no answer to the greeting in time"
+                            : link->state == LINK_RESOLVING ? "its name was not resolved in time"
+                                                            : "connect timed out");
+        break;
+    case LINK_READY:
+        if (link->head)
+            link_check_replies(link, now);
+        else if (!link->keep && now - link->heard > QUIET_CLOSE)
+            link_retire(link, "nobody uses its database");
+        else if (now - link->heard > QUIET_PING)
+            link_ping(link);
+        break;
+    case LINK_IDLE:
+    case LINK_RESTING:
+        if (link->keep && now >= link->retry_at)
+            link_connect(link);
+        break;
+    }
+}
+
+void link_retire(struct link *link, const char *reason)
+{
+    struct link **place = &link->host->links;
+    while (*place != link)
+        place = &(*place)->next;
+    *place = link->next;
+    link->keep = false;
+    link->dead = true;
+    if (link->state != LINK_IDLE || link->head)
+        link_fail(link, reason);
+    link->dirty_next = NULL;
+    link->next = link->proxy->dead_links;
+    link->proxy->dead_links = link;
+}
+
+void link_destroy(struct link *link)
+{
+    chain_clear(&link->stream.out);
+    stream_close(&link->stream);
+    link_drop_input(link);
+    free(link->refusal);
+    free(link->reason);
+    free(link);
+}

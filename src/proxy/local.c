@@ -1,0 +1,36 @@
+/* Asks the table of policies what becomes of a command. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/call.h"
+#include "proxy/local.h"
+#include "proxy/policy.h"
+
+enum local_verdict local_handle(struct client *client, struct request *request, const struct resp_request *scan)
+{
+    const struct policy *policy = policy_of(request->query.command);
+    struct call call = {.client = client, .request = request, .scan = scan};
+    if (policy->answer) {
+        policy->answer(&call);
+        return LOCAL_ANSWERED;
+    }
+    if (policy->refusal && (!policy->when || policy->when(&call))) {
+        call_fail(&call, "%s", policy->refusal);
+        return LOCAL_ANSWERED;
+    }
+    return LOCAL_ROUTE;
+}
+
+const char *local_refusal(const struct command *command)
+{
+    const struct policy *policy = policy_of(command);
+    return policy->when ? NULL : policy->refusal;
+}
+
+bool local_answers(const struct command *command)
+{
+    return policy_of(command)->answer != NULL;
+}
+
+bool local_is_http(const char *name, size_t size)
+{
+    return call_word_is(name, size, "post") || call_word_is(name, size, "host:");
+}

@@ -1,0 +1,130 @@
+/* The table of policies, its sentences and its conditions. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "proxy/call.h"
+#include "proxy/client_command.h"
+#include "proxy/cluster.h"
+#include "proxy/command_command.h"
+#include "proxy/config_command.h"
+#include "proxy/connection.h"
+#include "proxy/help.h"
+#include "proxy/info.h"
+#include "proxy/policy.h"
+#include "proxy/select.h"
+
+enum { COMMANDS = 1024 }; /* more than the command table will ever have */
+uint8_t policy_index[COMMANDS];
+
+/* Does one of the hosts begin to count databases elsewhere than at 0? */
+static bool databases_shifted(const struct call *call)
+{
+    const struct cluster *cluster = client_cluster(call->client);
+    for (uint32_t i = 0; cluster && i < cluster->count; i++) {
+        if (cluster->hosts[i]->options.db != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* MOVE names a database as the host counts them. */
+static bool database_moved(const struct call *call)
+{
+    return databases_shifted(call);
+}
+
+/* COPY source destination [DB number] [REPLACE] */
+static bool copy_database_moved(const struct call *call)
+{
+    struct resp_cursor cursor = call_args(call, 3);
+    struct resp_arg arg;
+    while (resp_cursor_next(&cursor, &arg)) {
+        if (call_word_is(call->request->query.bytes + arg.at, arg.size, "db")) {
+            return databases_shifted(call);
+        }
+    }
+    return false;
+}
+
+static bool several_hosts(const struct call *call)
+{
+    const struct cluster *cluster = client_cluster(call->client);
+    return cluster && cluster->count > 1;
+}
+
+/* Is BLOCK among the options of XREAD or XREADGROUP? The options end where the
+ * keys begin; a group or consumer may be called "block". */
+static bool stream_blocks(const struct call *call)
+{
+    const char *bytes = call->request->query.bytes;
+    struct resp_cursor cursor = call_args(call, 1);
+    struct resp_arg arg;
+    while (resp_cursor_next(&cursor, &arg)) {
+        const char *word = bytes + arg.at;
+        if (call_word_is(word, arg.size, "block")) {
+            return true;
+        }
+        int values = call_word_is(word, arg.size, "group") ? 2 : call_word_is(word, arg.size, "count") ? 1 : 0;
+        if (values == 0 && !call_word_is(word, arg.size, "noack")) {
+            return false; /* STREAMS, or what the host will refuse */
+        }
+        while (values-- > 0) {
+            resp_cursor_next(&cursor, &arg);
+        }
+    }
+    return false;
+}
+
+#define PRIVATE_LINK "needs a private link to a host, which Nydus does not offer yet"
+#define BLOCK_OPTION "with BLOCK needs a private link to a host, which Nydus does not offer yet"
+#define NOT_YET "is not offered by Nydus yet"
+#define ONE_BY_ONE "over several hosts is not offered by Nydus yet"
+#define OWN_CONFIG "is not allowed through Nydus: its configuration is config.lua, read again on SIGHUP"
+#define HOST_ITSELF "is not allowed through Nydus: it is for the operator of a host, at that host"
+#define OTHER_CLIENTS "is not allowed through Nydus: it would exchange the databases of all clients"
+#define MOVED_DATABASE "cannot name a database here: its hosts do not begin at database 0"
+
+#define ANSWERED(text, function) {.name = (text), .answer = (function)},
+#define REFUSED(text, sentence) {.name = (text), .refusal = "ERR '" text "' " sentence},
+#define REFUSED_WHEN(text, condition, sentence) \
+    {.name = (text), .refusal = "ERR '" text "' " sentence, .when = (condition)},
+#define REFUSED_AS(text, line) {.name = (text), .refusal = (line)},
+#define KEY(text, argument) {.name = (text), .key = (argument)},
+const struct policy policies[] = {
+    {.name = ""}, /* routed by the command table */
+#include "proxy/policy.def"
+};
+
+enum { POLICIES = sizeof policies / sizeof *policies };
+_Static_assert(POLICIES <= UINT8_MAX, "policy_index holds bytes");
+
+uint32_t policy_count(void)
+{
+    return POLICIES;
+}
+
+static uint8_t policy_find(const char *name, size_t size)
+{
+    for (uint8_t i = 1; i < POLICIES; i++) {
+        if (strlen(policies[i].name) == size && memcmp(policies[i].name, name, size) == 0) {
+            return i;
+        }
+    }
+    return 0;
+}
+
+/* Before main. Asks for rows by number, for their hash may not be set up yet. */
+__attribute__((constructor)) static void policy_setup(void)
+{
+    for (uint16_t id = 0; id < command_count() && id < COMMANDS; id++) {
+        const char *name = command_row(id)->name;
+        const char *bar = strchr(name, '|');
+        uint8_t found = policy_find(name, strlen(name));
+        if (found == 0 && bar) {
+            uint8_t container = policy_find(name, (size_t)(bar - name));
+            found = policies[container].refusal ? container : 0;
+        }
+        policy_index[id] = found;
+    }
+}

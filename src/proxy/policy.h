@@ -1,0 +1,37 @@
+/* Policies: what Nydus does with a command besides routing it by the command
+ * table. The rows are policy.def; what has no row is routed. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include "resp/command.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct call;
+
+typedef void policy_answer(struct call *call);
+typedef bool policy_condition(const struct call *call);
+
+struct policy {
+    const char *name;       /* "config|get"; a container's refusal is for its subcommands without a row, too */
+    policy_answer *answer;  /* answers it here, now or later (client held); NULL: it does not */
+    const char *refusal;    /* the error line "ERR …" instead of an answer or a route; NULL: none */
+    policy_condition *when; /* the refusal holds only then; NULL: always */
+    uint32_t key;           /* the argument that routes it as its only key; 0: the command table says */
+};
+
+/* By the row of the command: 0 is "routed", for most. */
+extern const struct policy policies[];
+extern uint8_t policy_index[];
+
+/* Never NULL. One load for the hot path. */
+static inline const struct policy *policy_of(const struct command *command)
+{
+    return &policies[policy_index[command->id]];
+}
+static inline bool policy_routes(const struct command *command)
+{
+    return policy_index[command->id] == 0;
+}
+/* How many rows there are, the first one included. For the specs. */
+uint32_t policy_count(void);

@@ -1,0 +1,234 @@
+/* The data path's loop turns; see proxy.h. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/proxy.h"
+
+#include "base/chain.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "proxy/client.h"
+#include "proxy/cluster.h"
+#include "proxy/link.h"
+#include "proxy/listener.h"
+
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The janitor looks at deadlines this often (seconds), at idle clients and
+ * unused memory only every JANITOR_SLOW-th time. */
+static const double JANITOR_PERIOD = 0.05;
+enum { JANITOR_SLOW = 20 };
+
+/* ---- the turn's end ---- */
+
+static struct client *take_dirty_clients(struct proxy *proxy)
+{
+    struct client *list = proxy->dirty_clients;
+    proxy->dirty_clients = NULL;
+    return list;
+}
+
+static void resume_clients(struct proxy *proxy)
+{
+    for (struct client *client = proxy->dirty_clients, *next; client; client = next) {
+        next = client->dirty_next;
+        client_resume(client); /* may put others in front: they are looked at next time */
+    }
+}
+
+static void flush_links(struct proxy *proxy)
+{
+    while (proxy->dirty_links) {
+        struct link *link = proxy->dirty_links;
+        proxy->dirty_links = link->dirty_next;
+        link_turn_end(link);
+    }
+}
+
+/* Returns whether replies are held back for company. */
+static bool flush_clients(struct proxy *proxy)
+{
+    bool waiting = false;
+    for (struct client *client = take_dirty_clients(proxy), *next; client; client = next) {
+        next = client->dirty_next;
+        client->dirty = client_turn_end(client); /* true until here: a close leaves it to us */
+        if (client->dirty) {
+            waiting = true;
+            client->dirty_next = proxy->dirty_clients;
+            proxy->dirty_clients = client;
+        } else if (client->dead) {
+            client->dirty_next = proxy->dead_clients;
+            proxy->dead_clients = client;
+        }
+    }
+    return waiting;
+}
+
+static void bury_dead(struct proxy *proxy)
+{
+    while (proxy->dead_clients) {
+        struct client *client = proxy->dead_clients;
+        proxy->dead_clients = client->dirty_next;
+        client_destroy(client);
+    }
+    while (proxy->dead_links) {
+        struct link *link = proxy->dead_links;
+        proxy->dead_links = link->next;
+        link_destroy(link);
+    }
+}
+
+static void check_drained(struct proxy *proxy)
+{
+    if (!proxy->draining || proxy->client_count || !proxy->drained)
+        return;
+    void (*drained)(struct proxy *) = proxy->drained;
+    proxy->drained = NULL;
+    drained(proxy);
+}
+
+/* Before the loop sleeps: what this turn has gathered goes out, links first. */
+static void turn_end(struct ev_loop *loop, ev_prepare *watcher, int events)
+{
+    (void)events;
+    struct proxy *proxy = watcher->data;
+    resume_clients(proxy);
+    flush_links(proxy);
+    bool waiting = flush_clients(proxy);
+    flush_links(proxy); /* what closing clients and retries have left */
+    bury_dead(proxy);
+    check_drained(proxy);
+    if (waiting || proxy->dirty_clients)
+        ev_idle_start(loop, &proxy->spin);
+    else
+        ev_idle_stop(loop, &proxy->spin);
+}
+
+/* Exists only so that the loop does not sleep. */
+static void spin(struct ev_loop *loop, ev_idle *watcher, int events)
+{
+    (void)loop;
+    (void)watcher;
+    (void)events;
+}
+
+/* ---- the janitor ---- */
+
+static void tick_clients(struct proxy *proxy, double now)
+{
+    for (struct client *client = proxy->clients, *next; client; client = next) {
+        next = client->next;
+        client_tick(client, now);
+    }
+}
+
+static void janitor(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)events;
+    struct proxy *proxy = timer->data;
+    double now = ev_now(loop);
+    for (struct host *host = proxy->hosts, *next; host; host = next) {
+        next = host->next;
+        host_tick(host, now);
+    }
+    if (++proxy->ticks % JANITOR_SLOW)
+        return;
+    tick_clients(proxy, now);
+    if (chain_pool_shrink())
+        malloc_trim(0);
+}
+
+/* ---- life ---- */
+
+struct proxy *proxy_create(struct ev_loop *loop)
+{
+    struct proxy *proxy = xcalloc(1, sizeof *proxy);
+    proxy->loop = loop;
+    proxy->next_client_id = proxy->client_id_step = 1;
+    proxy->scratch = xmalloc(PROXY_READ_SIZE);
+    ev_prepare_init(&proxy->prepare, turn_end);
+    proxy->prepare.data = proxy;
+    ev_prepare_start(loop, &proxy->prepare);
+    ev_idle_init(&proxy->spin, spin);
+    ev_timer_init(&proxy->janitor, janitor, JANITOR_PERIOD, JANITOR_PERIOD);
+    proxy->janitor.data = proxy;
+    ev_timer_start(loop, &proxy->janitor);
+    return proxy;
+}
+
+void proxy_destroy(struct proxy *proxy)
+{
+    while (proxy->clients)
+        client_close(proxy->clients, "the worker leaves");
+    for (struct listener *listener = proxy->listeners, *next; listener; listener = next) {
+        next = listener->next;
+        listener_close(listener);
+    }
+    flush_clients(proxy);
+    if (proxy->generation)
+        generation_unref(proxy->generation);
+    bury_dead(proxy);
+    ev_prepare_stop(proxy->loop, &proxy->prepare);
+    ev_idle_stop(proxy->loop, &proxy->spin);
+    ev_timer_stop(proxy->loop, &proxy->janitor);
+    free(proxy->scratch);
+    free(proxy);
+}
+
+void proxy_adopt(struct proxy *proxy, struct generation *generation)
+{
+    struct generation *old = proxy->generation;
+    proxy->generation = generation;
+    for (struct listener *listener = proxy->listeners; listener; listener = listener->next)
+        listener->cluster = generation_find(generation, listener->cluster_name);
+    for (uint32_t c = 0; c < generation->count; c++)
+        for (uint32_t h = 0; h < generation->clusters[c]->count; h++)
+            host_connect(generation->clusters[c]->hosts[h]);
+    if (old)
+        generation_unref(old);
+}
+
+void proxy_listen(struct proxy *proxy, int fd, const char *text, const char *cluster)
+{
+    struct listener *listener = listener_create(proxy, fd, text, cluster);
+    listener->cluster = proxy->generation ? generation_find(proxy->generation, cluster) : NULL;
+    listener->next = proxy->listeners;
+    proxy->listeners = listener;
+}
+
+void proxy_unlisten(struct proxy *proxy, const char *text)
+{
+    for (struct listener *listener = proxy->listeners, *next; listener; listener = next) {
+        next = listener->next;
+        if (!listener->closed && !strcmp(listener->text, text))
+            listener_close(listener);
+    }
+}
+
+/* The drain's deadline is over: whoever is left is closed. */
+static void drain_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    struct proxy *proxy = timer->data;
+    if (proxy->client_count)
+        log_warn("%llu clients were still owed replies when the drain's time was over",
+                 (unsigned long long)proxy->client_count);
+    while (proxy->clients)
+        client_close(proxy->clients, "the drain's time is over");
+}
+
+void proxy_drain(struct proxy *proxy, double deadline, void (*drained)(struct proxy *proxy))
+{
+    proxy->draining = true;
+    proxy->drained = drained;
+    for (struct listener *listener = proxy->listeners, *next; listener; listener = next) {
+        next = listener->next;
+        listener_close(listener);
+    }
+    for (struct client *client = proxy->clients; client; client = client->next)
+        client_finish(client);
+    ev_timer_init(&proxy->drain, drain_over, deadline, 0.);
+    proxy->drain.data = proxy;
+    ev_timer_start(proxy->loop, &proxy->drain);
+}

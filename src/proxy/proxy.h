@@ -1,0 +1,57 @@
+/* What one worker's data path shares: the loop, its clock, the read buffer,
+ * the lists of what is to be written before the loop sleeps again. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include <ev.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct client;
+struct generation;
+struct host;
+struct link;
+struct listener;
+
+enum { PROXY_READ_SIZE = 64 * 1024 }; /* one read, and so one fair turn of a connection */
+
+struct proxy {
+    struct ev_loop *loop;
+    struct generation *generation; /* the current one */
+    struct host *hosts;            /* registry */
+    struct listener *listeners;
+    struct client *clients; /* all, doubly linked */
+    uint64_t client_count;
+    uint64_t next_client_id;
+    uint64_t client_id_step;      /* workers count in steps, so that ids are unique among them */
+    struct client *dirty_clients; /* have something to write or to decide at the turn's end */
+    struct link *dirty_links;
+    struct client *dead_clients; /* freed at the turn's end */
+    struct link *dead_links;
+    bool draining; /* no new clients; leave when the last is gone */
+    void (*drained)(struct proxy *proxy);
+    ev_prepare prepare;
+    ev_idle spin; /* keeps the loop from sleeping while replies are held back */
+    ev_timer janitor;
+    uint32_t ticks; /* of the janitor */
+    ev_timer drain;
+    char *scratch; /* PROXY_READ_SIZE bytes: every read lands here first */
+    void *server;  /* the worker's, for INFO and the like */
+};
+
+struct proxy *proxy_create(struct ev_loop *loop);
+void proxy_destroy(struct proxy *proxy);
+
+/* Makes a generation current: listeners point to its clusters (by name), its
+ * hosts connect, the old one ends when its last request does. Takes over the reference. */
+void proxy_adopt(struct proxy *proxy, struct generation *generation);
+
+/* Serves clients of the cluster `name` on a listening socket (non-blocking; the
+ * fd is the listener's now). `text` is the address as written in config.lua. */
+void proxy_listen(struct proxy *proxy, int fd, const char *text, const char *cluster);
+/* Stops accepting on the address; its clients stay. */
+void proxy_unlisten(struct proxy *proxy, const char *text);
+
+/* Stops accepting, answers what is in flight, closes idle clients; calls
+ * `drained` when none is left, or after `deadline` seconds with what is left closed. */
+void proxy_drain(struct proxy *proxy, double deadline, void (*drained)(struct proxy *proxy));

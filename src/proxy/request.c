@@ -1,0 +1,77 @@
+/* Requests: the free list and the one way they end; see request.h. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/request.h"
+
+#include "base/memory.h"
+#include "base/stats.h"
+#include "proxy/cluster.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Unused requests kept for the next ones; what a peak left over goes back. */
+enum { REQUEST_KEEP = 4096 };
+
+static struct request *free_list;
+static uint32_t free_count;
+
+struct request *request_get(void)
+{
+    struct request *request = free_list;
+    if (request) {
+        free_list = request->next;
+        free_count--;
+    } else {
+        request = xmalloc(sizeof *request);
+    }
+    memset(request, 0, offsetof(struct request, small));
+    return request;
+}
+
+void request_put(struct request *request)
+{
+    if (request->reply != request->small)
+        free(request->reply);
+    free(request->memory);
+    if (request->cluster)
+        generation_unref(request->cluster->generation);
+    if (free_count >= REQUEST_KEEP) {
+        free(request);
+        return;
+    }
+    request->next = free_list;
+    free_list = request;
+    free_count++;
+}
+
+void request_join_cluster(struct request *request, struct cluster *cluster)
+{
+    request->cluster = cluster;
+    generation_ref(cluster->generation);
+}
+
+void request_answer(struct request *request, const char *bytes, size_t size)
+{
+    const struct reply reply = {.bytes = bytes, .size = size};
+    request->done(request, &reply);
+}
+
+void request_fail(struct request *request, enum failure failure, const char *format, ...)
+{
+    char line[512];
+    va_list args;
+    va_start(args, format);
+    line[0] = '-';
+    vsnprintf(line + 1, sizeof line - 3, format, args);
+    va_end(args);
+    for (char *c = line; *c; c++)
+        if (*c == '\r' || *c == '\n')
+            *c = ' ';
+    size_t size = strlen(line);
+    memcpy(line + size, "\r\n", 2);
+    stats->errors++;
+    const struct reply reply = {.bytes = line, .size = size + 2, .failure = failure};
+    request->done(request, &reply);
+}

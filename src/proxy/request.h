@@ -1,0 +1,78 @@
+/* One command on its way: from a client (or from Nydus itself) to hosts and
+ * back.
+ *
+ * A request is answered exactly once, by request_answer or request_fail, and
+ * then calls its `done`. Its bytes are borrowed: first from the read buffer,
+ * then from the link that carries it. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include "route/query.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct client;
+struct cluster;
+struct host;
+struct join;
+struct link;
+struct request;
+
+/* Why a request failed; decides what may be tried again. */
+enum failure {
+    FAILURE_NONE,    /* the host answered (maybe with an error of its own) */
+    FAILURE_REFUSED, /* nothing was sent: it has certainly not run */
+    FAILURE_LOST,    /* it was sent and the link broke: it may have run */
+    FAILURE_TIMEOUT, /* it was sent and not answered in time: it may have run */
+    FAILURE_LOCAL    /* Nydus itself said no (no route, CROSSSLOT, …) */
+};
+
+/* A whole reply in RESP. The bytes are only good during the call. */
+struct reply {
+    const char *bytes;
+    size_t size;
+    enum failure failure;
+    char **give;      /* not NULL: *give is from malloc, bytes are its first `size`, and whoever wants to
+                       * keep them without a copy may take it and put NULL there */
+    size_t give_room; /* the size of that allocation */
+};
+
+typedef void request_done(struct request *request, const struct reply *reply);
+
+enum { REQUEST_SMALL_REPLY = 64 }; /* replies that wait for their turn inside the request */
+
+struct request {
+    struct query query;        /* first: target and script layers see this */
+    struct request *next;      /* in its client's queue, oldest first */
+    struct request *link_next; /* in its link's queue, oldest first */
+    request_done *done;
+    struct client *client;   /* NULL: the client left, or there never was one */
+    struct cluster *cluster; /* where it began; keeps that generation alive */
+    struct join *join;       /* this is one part of a joined command */
+    void *context;           /* of a request that Nydus made itself: what its maker needs in done */
+    struct link *link;       /* carries it at the moment */
+    struct chunk *chunk;     /* of the link's chain, holds query.bytes; NULL while borrowed elsewhere */
+    char *memory;            /* a big command's own bytes, from malloc: the link takes them over */
+    size_t memory_room;
+    uint32_t part;    /* which part of the join */
+    int32_t db;       /* the client's database when it came, added to the host's */
+    bool answered;    /* in the client's queue: the reply waits in `reply` */
+    bool multiple;    /* its keys are routed one by one */
+    double queued_at; /* loop time when it was given to the link, seconds */
+    char *reply;      /* answered: the reply, in `small` or from malloc */
+    size_t reply_size;
+    char small[REQUEST_SMALL_REPLY];
+};
+
+/* From and to the worker's free list. request_get zeroes everything but `small`. */
+struct request *request_get(void);
+void request_put(struct request *request);
+
+/* Says which cluster it is for, and keeps that generation alive until request_put. */
+void request_join_cluster(struct request *request, struct cluster *cluster);
+
+/* The one way a request ends. */
+void request_answer(struct request *request, const char *bytes, size_t size);
+/* Ends it with an error line ("ERR …" without '-' and newline; newlines are blanked). */
+void request_fail(struct request *request, enum failure failure, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));

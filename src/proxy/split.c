@@ -1,0 +1,265 @@
+/* Routing key by key; see split.h. Linear in the number of keys. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/split.h"
+
+#include "base/memory.h"
+#include "proxy/cluster.h"
+#include "proxy/dispatch.h"
+#include "proxy/join.h"
+#include "resp/keys.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROUTE_AT_ONCE = 128 };
+
+/* One key and where it goes. */
+struct placed_key {
+    const struct target *leaf;
+    const struct target *router;
+    uint32_t part;
+};
+
+/* A part while it is counted and written. */
+struct part_plan {
+    const struct target *leaf, *router;
+    uint32_t keys;
+    size_t size; /* bytes of its arguments */
+    char *out;   /* where the next argument goes */
+    char *memory;
+    size_t start;
+};
+
+struct split {
+    struct request *request;
+    struct key_list keys;
+    struct placed_key *placed;
+    struct part_plan *parts;
+    uint32_t part_count;
+};
+
+static void split_deinit(struct split *split)
+{
+    key_list_deinit(&split->keys);
+    free(split->placed);
+    free(split->parts);
+}
+
+static bool split_find_keys(struct split *split)
+{
+    const struct query *query = &split->request->query;
+    struct resp_request scan = {0};
+    resp_scan_request(&scan, query->bytes, query->size, UINT32_MAX);
+    return keys_find(query->command, query->bytes, &scan, &split->keys) == KEYS_FOUND;
+}
+
+static void fail_no_route(struct request *request, const struct query *query)
+{
+    request->query.error = query->error;
+    request->query.router = query->router;
+    request->query.target = query->target;
+    dispatch_leaf(request);
+}
+
+static bool is_leaf(const struct target *target)
+{
+    return target &&
+           (target->kind == TARGET_HOST || target->kind == TARGET_LIST || target->kind == TARGET_REPLY);
+}
+
+/* Routes keys first .. first+count-1. false: one has no route, the request has been failed. */
+static bool split_route_some(struct split *split, const struct target *from, uint32_t first, uint32_t count)
+{
+    struct query queries[ROUTE_AT_ONCE], *pointers[ROUTE_AT_ONCE];
+    for (uint32_t i = 0; i < count; i++) {
+        queries[i] = split->request->query;
+        queries[i].key = split->keys.at[first + i];
+        queries[i].nkeys = 1;
+        queries[i].target = from;
+        queries[i].router = NULL;
+        queries[i].error = NULL;
+        pointers[i] = &queries[i];
+    }
+    dispatch_route(pointers, count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!is_leaf(queries[i].target)) {
+            fail_no_route(split->request, &queries[i]);
+            return false;
+        }
+        split->placed[first + i] =
+            (struct placed_key){.leaf = queries[i].target, .router = queries[i].router};
+    }
+    return true;
+}
+
+static bool split_route(struct split *split, const struct target *from)
+{
+    split->placed = xcalloc(split->keys.count, sizeof *split->placed);
+    for (uint32_t first = 0; first < split->keys.count; first += ROUTE_AT_ONCE) {
+        uint32_t left = split->keys.count - first;
+        if (!split_route_some(split, from, first, left < ROUTE_AT_ONCE ? left : ROUTE_AT_ONCE))
+            return false;
+    }
+    return true;
+}
+
+/* Numbers the parts in order of their first keys. */
+static void split_plan(struct split *split)
+{
+    const struct target_set *set = split->placed[0].leaf->set;
+    uint32_t *part_of = xcalloc(set->count, sizeof *part_of); /* by target id; 0: none yet */
+    uint32_t room = set->count < split->keys.count ? set->count : split->keys.count;
+    split->parts = xcalloc(room, sizeof *split->parts);
+    for (uint32_t i = 0; i < split->keys.count; i++) {
+        struct placed_key *key = &split->placed[i];
+        uint32_t *number = &part_of[key->leaf->id];
+        if (!*number) {
+            *number = ++split->part_count;
+            split->parts[*number - 1].leaf = key->leaf;
+            split->parts[*number - 1].router = key->router;
+        }
+        key->part = *number - 1;
+        split->parts[key->part].keys++;
+    }
+    free(part_of);
+}
+
+/* May the command be taken apart? A minimum over hosts (MSETNX) comes too late:
+ * by then the others have done their part. */
+static bool may_split(const struct command *command)
+{
+    if (command->request_policy != REQUEST_MULTI_SHARD || !command->simple_keys || command->first_key != 1)
+        return false;
+    return command->response_policy == RESPONSE_DEFAULT ||
+           command->response_policy == RESPONSE_ALL_SUCCEEDED || command->response_policy == RESPONSE_AGG_SUM;
+}
+
+static bool split_hosts_only(const struct split *split)
+{
+    for (uint32_t i = 0; i < split->part_count; i++)
+        if (split->parts[i].leaf->kind != TARGET_HOST)
+            return false;
+    return true;
+}
+
+/* Where the arguments that belong to key i end: past its value in MSET. */
+static uint32_t group_end(const struct split *split, uint32_t key)
+{
+    const struct query *query = &split->request->query;
+    if (key + 1 == split->keys.count)
+        return query->size;
+    /* the header "$n\r\n" in front of the next key: one digit at least */
+    uint32_t at = split->keys.at[key + 1].at - 3;
+    while (query->bytes[at] != '$')
+        at--;
+    return at;
+}
+
+static uint32_t group_start(const struct split *split)
+{
+    const struct query *query = &split->request->query;
+    uint32_t at = split->keys.at[0].at - 3;
+    while (query->bytes[at] != '$')
+        at--;
+    return at;
+}
+
+static void part_open(struct part_plan *part, const struct query *query, uint32_t name_at, uint32_t name_end)
+{
+    part->memory = xmalloc(RESP_HEADER_SIZE + (name_end - name_at) + part->size);
+    uint32_t step = (uint32_t)query->command->key_step;
+    part->out = part->memory + resp_write_header(part->memory, '*', 1 + (int64_t)part->keys * step);
+    memcpy(part->out, query->bytes + name_at, name_end - name_at);
+    part->out += name_end - name_at;
+}
+
+static void split_write(struct split *split)
+{
+    const struct query *query = &split->request->query;
+    uint32_t keys = split->keys.count, at = group_start(split);
+    uint32_t name_end = at, name_at = (uint32_t)((const char *)memchr(query->bytes, '$', at) - query->bytes);
+    for (uint32_t i = 0; i < keys; i++) {
+        uint32_t end = group_end(split, i);
+        split->parts[split->placed[i].part].size += end - at;
+        at = end;
+    }
+    for (uint32_t i = 0; i < split->part_count; i++)
+        part_open(&split->parts[i], query, name_at, name_end);
+    at = name_end;
+    for (uint32_t i = 0; i < keys; i++) {
+        struct part_plan *part = &split->parts[split->placed[i].part];
+        uint32_t end = group_end(split, i);
+        memcpy(part->out, query->bytes + at, end - at);
+        part->out += end - at;
+        at = end;
+    }
+}
+
+static struct join *split_join(struct split *split)
+{
+    bool scatter = split->request->query.command->response_policy == RESPONSE_DEFAULT;
+    enum join_kind kind = scatter ? JOIN_SCATTER : join_kind_of(split->request->query.command);
+    struct join *join = join_create(split->request, kind, split->part_count);
+    join->keys = split->keys.count;
+    if (scatter) {
+        join->owner = xmalloc(join->keys * sizeof *join->owner);
+        for (uint32_t i = 0; i < join->keys; i++)
+            join->owner[i] = split->placed[i].part;
+    }
+    for (uint32_t i = 0; i < split->part_count; i++)
+        join->parts[i].keys = split->parts[i].keys;
+    return join;
+}
+
+static void part_send(struct join *join, const struct part_plan *plan, uint32_t index)
+{
+    struct request *part = join_part(join, index);
+    size_t size = (size_t)(plan->out - plan->memory);
+    part->memory = plan->memory;
+    part->memory_room = size;
+    part->query.bytes = plan->memory;
+    part->query.size = (uint32_t)size;
+    part->query.argc = 1 + plan->keys * (uint32_t)part->query.command->key_step;
+    part->query.nkeys = plan->keys;
+    part->query.target = plan->leaf;
+    part->query.router = plan->router;
+    part->multiple = plan->keys > 1;
+    struct resp_arg key[2];
+    resp_args(plan->memory, part->query.size, 1, 1, key);
+    part->query.key = key[0];
+    dispatch_leaf(part);
+}
+
+/* The parts are sent from a copy of the plan: the last answer may free the request. */
+static void split_send(struct split *split)
+{
+    split_write(split);
+    struct join *join = split_join(split);
+    for (uint32_t i = 0; i < split->part_count; i++)
+        part_send(join, &split->parts[i], i);
+}
+
+static void split_forward(struct split *split)
+{
+    struct request *request = split->request;
+    request->query.target = split->parts[0].leaf;
+    request->query.router = split->parts[0].router;
+    dispatch_leaf(request);
+}
+
+void split_dispatch(struct request *request, const struct target *from)
+{
+    struct split split = {.request = request};
+    if (!split_find_keys(&split))
+        request_fail(request, FAILURE_LOCAL, "%s", split.keys.error);
+    else if (split_route(&split, from)) {
+        split_plan(&split);
+        if (split.part_count == 1)
+            split_forward(&split);
+        else if (may_split(request->query.command) && split_hosts_only(&split))
+            split_send(&split);
+        else
+            request_fail(request, FAILURE_LOCAL, "CROSSSLOT Keys in request don't hash to the same host");
+    }
+    split_deinit(&split);
+}

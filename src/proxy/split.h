@@ -1,0 +1,9 @@
+/* Commands with several keys: each key is routed, and what belongs to one host
+ * goes there as one part. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include "proxy/request.h"
+
+/* Routes and sends a request with request->multiple set. `from` is where the
+ * routing of each key begins. */
+void split_dispatch(struct request *request, const struct target *from);

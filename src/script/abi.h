@@ -1,0 +1,77 @@
+/* What C and Lua look at together. C includes this file; Lua gives its text
+ * to ffi.cdef (see abi.c), so it holds plain declarations only.
+ *
+ * Lua reads these fields and calls the function pointers; none of them ever
+ * comes back into Lua. What a script gets its hands on is a handle, never one
+ * of these structs. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The most queries that Lua is asked for at once. */
+enum { NYDUS_BATCH = 128 };
+
+/* What a decision can be, beside the number of a target (0 and up). */
+enum { NYDUS_NO_ROUTE = -1, NYDUS_LOOSE = -2 };
+
+/* A router script's `req` and `req.client`: never dereferenced. The address is
+ * a number that is used once, so that one kept too long is recognised. */
+struct nydus_req;
+struct nydus_client;
+
+/* A target as Lua holds it: its place in the set of its generation. */
+struct nydus_target {
+    const int32_t id_;
+};
+
+/* Watches over the time that Lua code takes; see guard.h. */
+struct nydus_guard {
+    int32_t stop;      /* not 0: whatever runs has to end */
+    int32_t limit;     /* milliseconds of CPU time that one step may take; 0: no Lua runs */
+    uint32_t calls;    /* counts the calls into Lua */
+    int32_t *barrier;  /* a store through it keeps a compiled loop from remembering `stop` */
+    const int32_t *step; /* what changes with every step of a call: nydus_batch.cur */
+};
+
+struct nydus_text {
+    const char *bytes;
+    size_t size;
+};
+
+/* Who asks. */
+struct nydus_facts {
+    double id;
+    const char *address, *name, *listen; /* name NULL: none */
+};
+
+/* One query, filled in before Lua is called. */
+struct nydus_view {
+    struct nydus_req *handle;
+    const void *query;   /* struct query */
+    const char *key;
+    uint32_t key_size;
+    uint32_t nkeys;
+    uint32_t argc;
+    uint32_t size;
+    uint32_t flags;      /* enum command_flag */
+    int32_t db;
+    uint16_t command;    /* the row of the command table */
+    uint8_t attempt;
+};
+
+struct nydus_batch {
+    struct nydus_req *handle;  /* whose turn it is; NULL outside of the driver */
+    int32_t cur, count;        /* whose turn it is: place in views, and how many there are */
+    /* Argument i (0 is the command) or key i (from 0) of a query; false: there are not so many. */
+    bool (*arg)(const struct nydus_view *view, uint32_t i, struct nydus_text *text);
+    bool (*key)(const struct nydus_view *view, uint32_t i, struct nydus_text *text);
+    /* The part of the key between { and } where Redis would hash only that; else the whole key. */
+    void (*tag)(const struct nydus_view *view, struct nydus_text *text);
+    uint32_t (*hash)(const struct nydus_view *view, int32_t kind);
+    bool (*client)(const struct nydus_view *view, struct nydus_facts *facts);
+    bool (*has_client)(const struct nydus_view *view);
+    int32_t out[NYDUS_BATCH];
+    struct nydus_view views[NYDUS_BATCH];
+};

@@ -1,0 +1,29 @@
+/* What Lua acts through: C functions for the runtime modules in lua/nydus.
+ * Router scripts never see them. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include "proxy/cluster.h"
+#include "script/decide.h"
+
+/* The script layer's parts, as the C functions need them. */
+struct script {
+    struct state state;
+    struct decider decider;
+    struct generation *generation; /* NULL until script_bind */
+    int runtime;                   /* references in the registry: nydus.runtime, */
+    int config;                    /* the normalised configuration */
+};
+
+/* Pushes a table with all functions. */
+void bindings_push(struct script *script);
+
+/* Each adds its functions to the table on top of the stack; they find the
+ * script in their first upvalue. */
+void bind_add(struct script *script, const char *name, lua_CFunction function);
+struct script *bind_script(lua_State *L);
+void bind_targets(struct script *script);
+void bind_routers(struct script *script);
+void bind_facts(struct script *script);
+
+/* The target whose number is argument `i`. */
+struct target *bind_target(lua_State *L, int i);

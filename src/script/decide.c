@@ -1,0 +1,198 @@
+/* Decisions; see decide.h. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "script/decide.h"
+
+#include "base/memory.h"
+#include "base/stats.h"
+#include "script/view.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* DECIDE_STOPS: after so many stops in one batch the rest is not asked, or one
+ * pipeline could hold up the worker for seconds. */
+enum { DECIDE_ERROR_SIZE = 200, DECIDE_STOPS = 8, DECIDE_LOG_BURST = 5, DECIDE_FULL_SECONDS = 1 };
+
+static const char stopped_words[] = "stopped: it ran for more than";
+
+void decider_init(struct decider *decider, struct state *state)
+{
+    *decider = (struct decider){.state = state, .batch = xcalloc(1, sizeof *decider->batch)};
+    view_setup(decider->batch);
+}
+
+void decider_deinit(struct decider *decider)
+{
+    scrap_deinit(&decider->scrap);
+    free(decider->batch);
+}
+
+/* "ERR router: …": one line, without control characters, not too long. */
+static const char *error_line(struct decider *decider, const char *text)
+{
+    char line[DECIDE_ERROR_SIZE + 32];
+    int size = snprintf(line, sizeof line, "ERR router: %.*s", DECIDE_ERROR_SIZE, text);
+    for (int i = 0; i < size; i++)
+        if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+            line[i] = ' ';
+    const char *kept = scrap_text(&decider->scrap, line, (size_t)size);
+    return kept ? kept : "ERR router: too many errors";
+}
+
+static void query_fail(struct decider *decider, struct query *query, const char *text)
+{
+    query->target = NULL;
+    query->error = error_line(decider, text);
+    decider->counters.errors++;
+    stats->script_errors++;
+    if (log_limit_pass(&decider->said, DECIDE_LOG_BURST))
+        log_warn("router: %s: '%s': %s", query->error + strlen("ERR router: "), query->command->name,
+                 "the client got this as an error");
+}
+
+static time_t seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return now.tv_sec;
+}
+
+/* LuaJIT does not collect when memory runs out, so garbage counts as well.
+ * true: it was worth it, the query may be asked again. */
+static bool collect(struct decider *decider)
+{
+    struct state *state = decider->state;
+    time_t now = seconds_now();
+    if (now < decider->full_until)
+        return false;
+    lua_gc(state->L, LUA_GCCOLLECT, 0);
+    if (state->used <= state->limit / 4 * 3)
+        return true;
+    decider->full_until = now + DECIDE_FULL_SECONDS + 1;
+    return false;
+}
+
+/* The words for what the call ended with, in `text`. */
+static void describe(struct decider *decider, const struct target *function, int status, char *text, size_t size)
+{
+    struct state *state = decider->state;
+    const char *name = function->function.name, *said = state_error(state);
+    if (state->stopped) {
+        decider->counters.stops++;
+        stats->script_stops++;
+        if (lua_type(state->L, -1) == LUA_TSTRING && strstr(said, stopped_words))
+            snprintf(text, size, "%s", said);
+        else
+            snprintf(text, size, "%s: %s %d ms", name, stopped_words, GUARD_STEP_LIMIT);
+    } else if (status == LUA_ERRMEM) {
+        decider->counters.memory_errors++;
+        snprintf(text, size, "%s: not enough memory (router_memory is %zu bytes)", name, state->limit);
+    } else if (lua_type(state->L, -1) == LUA_TSTRING) {
+        snprintf(text, size, "%s", said);
+    } else {
+        snprintf(text, size, "%s: %s", name, said);
+    }
+}
+
+static void batch_fill(struct decider *decider, struct query **queries, size_t count)
+{
+    struct nydus_batch *batch = decider->batch;
+    for (size_t i = 0; i < count; i++)
+        view_fill(&batch->views[i], queries[i], ++decider->next_handle);
+    batch->cur = 0;
+    batch->count = (int32_t)count;
+}
+
+/* The call ended early, at the query batch->cur. */
+static void batch_error(struct decider *decider, const struct target *function, int status, struct query **queries)
+{
+    struct nydus_batch *batch = decider->batch;
+    lua_State *L = decider->state->L;
+    char text[512];
+    describe(decider, function, status, text, sizeof text);
+    lua_settop(L, 0);
+    query_fail(decider, queries[batch->cur], text);
+    batch->out[batch->cur] = NYDUS_NO_ROUTE;
+    batch->cur++;
+}
+
+static void batch_refuse(struct decider *decider, const struct target *function, struct query **queries)
+{
+    struct nydus_batch *batch = decider->batch;
+    char text[512];
+    snprintf(text, sizeof text, "%s: not asked, it was stopped %d times just before", function->function.name,
+             DECIDE_STOPS);
+    for (; batch->cur < batch->count; batch->cur++) {
+        query_fail(decider, queries[batch->cur], text);
+        batch->out[batch->cur] = NYDUS_NO_ROUTE;
+    }
+}
+
+static void batch_run(struct decider *decider, const struct target *function, struct query **queries)
+{
+    struct nydus_batch *batch = decider->batch;
+    struct state *state = decider->state;
+    int stops = 0;
+    bool again = false; /* the query at cur has been asked twice */
+    int32_t failed = -1;
+    while (batch->cur < batch->count) {
+        lua_rawgeti(state->L, LUA_REGISTRYINDEX, function->function.ref);
+        int status = state_call(state, 0, 0, &batch->cur, GUARD_STEP_LIMIT);
+        batch->handle = NULL;
+        if (!status)
+            break;
+        again = batch->cur == failed;
+        failed = batch->cur;
+        if (status == LUA_ERRMEM && !state->stopped) {
+            lua_settop(state->L, 0);
+            if (collect(decider) && !again)
+                continue;
+            lua_pushnil(state->L);
+        }
+        stops += state->stopped;
+        batch_error(decider, function, status, queries);
+        if (stops == DECIDE_STOPS)
+            batch_refuse(decider, function, queries);
+    }
+}
+
+/* A function of a cluster that names its own cluster would be asked again, without end. */
+static bool leads_back(const struct target *next, const struct target *function)
+{
+    return next->kind == TARGET_CLUSTER && *next->cluster.root == function;
+}
+
+static void batch_take(struct decider *decider, const struct target *function, struct query **queries, size_t count)
+{
+    const int32_t *out = decider->batch->out;
+    for (size_t i = 0; i < count; i++) {
+        struct query *query = queries[i];
+        if (out[i] == NYDUS_LOOSE)
+            query->target = decider->loose[i];
+        else if (out[i] < 0 || (uint32_t)out[i] >= decider->set->count)
+            query->target = NULL;
+        else
+            query->target = decider->set->targets[out[i]];
+        if (query->target && leads_back(query->target, function)) {
+            char text[512];
+            snprintf(text, sizeof text, "%s: returned its own cluster, which would ask it again",
+                     function->function.name);
+            query_fail(decider, query, text);
+        }
+    }
+}
+
+void decide(void *context, const struct target *function, struct query **queries, size_t count)
+{
+    struct decider *decider = context;
+    for (size_t first = 0; first < count; first += NYDUS_BATCH) {
+        size_t here = count - first < NYDUS_BATCH ? count - first : NYDUS_BATCH;
+        decider->counters.batches++;
+        decider->counters.queries += here;
+        stats->script_batches++;
+        batch_fill(decider, queries + first, here);
+        batch_run(decider, function, queries + first);
+        batch_take(decider, function, queries + first, here);
+    }
+}

@@ -1,0 +1,32 @@
+/* Decisions: asks a script's function for many queries with one call into Lua.
+ *
+ * A query whose decision raises, loops or eats the memory gets an error; the
+ * call is made again for those behind it. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include "base/log.h"
+#include "route/target.h"
+#include "script/abi.h"
+#include "script/scrap.h"
+#include "script/script.h"
+#include "script/state.h"
+
+#include <time.h>
+
+struct decider {
+    struct state *state;
+    struct target_set *set;
+    struct nydus_batch *batch;
+    uint64_t next_handle;             /* never used twice, never 0 */
+    struct scrap scrap;
+    const struct target *loose[NYDUS_BATCH]; /* replies made during this batch */
+    struct script_counters counters;
+    struct log_limit said;            /* of the errors in the log */
+    time_t full_until;                /* no full collection before: the last one found little */
+};
+
+void decider_init(struct decider *decider, struct state *state);
+void decider_deinit(struct decider *decider);
+
+/* As target_set.decide asks for, with the decider as context. */
+void decide(void *context, const struct target *function, struct query **queries, size_t count);

@@ -1,0 +1,203 @@
+/* The script layer; see script.h. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "script/script.h"
+
+#include "base/memory.h"
+#include "script/bindings.h"
+
+#include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SCRIPT_MEMORY = 64 * 1024 * 1024 };
+
+static const int32_t no_step; /* loading is one step */
+
+/* ---- calls into nydus.runtime ---- */
+
+/* Pushes a function of the runtime; its arguments follow. */
+static void push_runtime(struct script *script, const char *name)
+{
+    lua_State *L = script->state.L;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, script->runtime);
+    lua_getfield(L, -1, name);
+    lua_remove(L, -2);
+}
+
+/* What went wrong in a call, in words, for the caller of the script layer to free. */
+static char *call_problem(struct script *script, const char *file, int status)
+{
+    struct state *state = &script->state;
+    const char *said = state_error(state);
+    if (state->stopped && !strstr(said, "stopped: "))
+        return xformat("%s: stopped: it ran for more than %d s", file, GUARD_LOAD_LIMIT / 1000);
+    if (status == LUA_ERRMEM)
+        return xformat("%s: not enough memory (router_memory is %zu bytes)", file, state->limit);
+    if (lua_type(state->L, -1) == LUA_TSTRING)
+        return xformat("%s", said);
+    return xformat("%s: %s", file, said);
+}
+
+/* Calls with the function and its arguments on the stack: true when it returned
+ * something but nil and false, which is then left on the stack. Otherwise it
+ * returned nil and a message, or raised. */
+static bool runtime_call(struct script *script, int arguments, const char *file, char **problem)
+{
+    lua_State *L = script->state.L;
+    int status = state_call(&script->state, arguments, 2, &no_step, GUARD_LOAD_LIMIT);
+    if (!status && script->state.stopped) { /* its pcall has swallowed that */
+        lua_pushnil(L);
+        *problem = call_problem(script, file, LUA_ERRRUN);
+    } else if (!status && lua_toboolean(L, -2)) {
+        lua_pop(L, 1);
+        return true;
+    } else {
+        *problem = call_problem(script, file, status);
+    }
+    lua_settop(L, 0);
+    lua_gc(L, LUA_GCCOLLECT, 0); /* a script that was refused may have left much behind */
+    return false;
+}
+
+/* ---- life ---- */
+
+/* Makes the runtime: require("nydus.runtime").start(bindings). */
+static int open_runtime(lua_State *L)
+{
+    struct script *script = lua_touserdata(L, 1);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "nydus.runtime");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "start");
+    bindings_push(script);
+    lua_call(L, 1, 1);
+    script->runtime = luaL_ref(L, LUA_REGISTRYINDEX);
+    return 0;
+}
+
+struct script *script_create(const struct script_options *options, char **error)
+{
+    struct script *script = xcalloc(1, sizeof *script);
+    script->runtime = script->config = LUA_NOREF;
+    size_t limit = options->memory_limit ? options->memory_limit : SCRIPT_MEMORY;
+    bool open = state_init(&script->state, options->lua_dir, limit);
+    decider_init(&script->decider, &script->state);
+    if (open && lua_cpcall(script->state.L, open_runtime, script) == 0)
+        return script;
+    *error = xformat("the Lua modules in %s: %s", options->lua_dir,
+                     script->state.L ? state_error(&script->state) : "not enough memory");
+    script_destroy(script);
+    return NULL;
+}
+
+void script_destroy(struct script *script)
+{
+    if (!script)
+        return;
+    state_deinit(&script->state);
+    decider_deinit(&script->decider);
+    free(script);
+}
+
+void script_set_memory_limit(struct script *script, size_t bytes)
+{
+    script->state.limit = bytes;
+}
+
+size_t script_memory_used(const struct script *script)
+{
+    return script->state.used;
+}
+
+struct lua_State *script_state(struct script *script)
+{
+    return script->state.L;
+}
+
+const struct script_counters *script_counters(const struct script *script)
+{
+    return &script->decider.counters;
+}
+
+/* ---- configuration ---- */
+
+bool script_unpack_config(struct script *script, const char *path, const char *packed, size_t size, char **problems)
+{
+    lua_State *L = script->state.L;
+    push_runtime(script, "load_config");
+    lua_pushstring(L, path);
+    if (packed)
+        lua_pushlstring(L, packed, size);
+    else
+        lua_pushnil(L);
+    if (!runtime_call(script, 2, path, problems))
+        return false;
+    script->config = luaL_ref(L, LUA_REGISTRYINDEX);
+    return true;
+}
+
+bool script_load_config(struct script *script, const char *path, char **problems)
+{
+    return script_unpack_config(script, path, NULL, 0, problems);
+}
+
+void script_push_config(struct script *script)
+{
+    lua_rawgeti(script->state.L, LUA_REGISTRYINDEX, script->config);
+}
+
+char *script_pack(struct script *script, size_t *size)
+{
+    lua_State *L = script->state.L;
+    char *problem = NULL, *packed = NULL;
+    push_runtime(script, "pack");
+    if (runtime_call(script, 0, "pack", &problem)) {
+        const char *bytes = lua_tolstring(L, -1, size);
+        packed = xmalloc(*size + 1);
+        memcpy(packed, bytes, *size);
+        lua_settop(L, 0);
+    }
+    free(problem);
+    return packed;
+}
+
+/* ---- routers ---- */
+
+void script_bind(struct script *script, struct generation *generation)
+{
+    guard_setup(); /* this may be another process than the one that made the state */
+    script->generation = generation;
+    script->decider.set = generation->set;
+    generation->set->decide = decide;
+    generation->set->context = &script->decider;
+}
+
+struct target *script_router(struct script *script, struct cluster *cluster, const char *path, char **error)
+{
+    lua_State *L = script->state.L;
+    push_runtime(script, "load_router");
+    lua_pushinteger(L, (lua_Integer)cluster->index);
+    lua_pushstring(L, path);
+    if (!runtime_call(script, 2, path, error))
+        return NULL;
+    struct target *target = script->decider.set->targets[lua_tointeger(L, -1)];
+    lua_settop(L, 0);
+    return target;
+}
+
+bool script_finish(struct script *script, char **error)
+{
+    const struct generation *generation = script->generation;
+    for (uint32_t i = 0; generation && i < generation->count; i++) {
+        const struct cluster *cluster = generation->clusters[i];
+        const struct target *at = cluster->root ? target_find_cycle(cluster->root) : NULL;
+        if (at) {
+            *error = xformat("clusters.%s.router: it leads back to itself through a %s%s%s", cluster->name,
+                             target_kind_name(at->kind), at->kind == TARGET_CLUSTER ? " " : "",
+                             at->kind == TARGET_CLUSTER ? at->cluster.name : "");
+            return false;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,76 @@
+/* The script layer: one LuaJIT state that reads config.lua and runs the
+ * router scripts of one generation.
+ *
+ *   script_create ─► script_load_config (disk) or script_unpack_config (bytes)
+ *                 ─► script_push_config: the server builds clusters and hosts
+ *                 ─► script_bind(generation) ─► script_router for each scripted cluster
+ *                 ─► script_finish: cross-checks when every root is set
+ *
+ * The master does the same for its checks, without loop or links. Everything
+ * that Lua code does here is bounded in time and memory; an error of a script
+ * is an answer, never the end of the process. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include "proxy/cluster.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct lua_State;
+struct script;
+
+struct script_options {
+    const char *lua_dir;  /* the folder that holds the folder nydus; copied */
+    size_t memory_limit;  /* bytes the state may hold (router_memory); 0: 64 MB */
+};
+
+/* One state with its own memory limit. NULL with a sentence in *error (the
+ * caller frees it) when the runtime modules cannot be loaded. */
+struct script *script_create(const struct script_options *options, char **error)
+    __attribute__((warn_unused_result));
+/* The generation may not ask for decisions any more. NULL is fine. */
+void script_destroy(struct script *script);
+
+/* Sets the memory limit once config.lua has said it. */
+void script_set_memory_limit(struct script *script, size_t bytes);
+size_t script_memory_used(const struct script *script);
+
+/* Reads config.lua and what it requires from disk, once, and checks it. false:
+ * *problems has one problem per line, in the caller's hands to free. */
+bool script_load_config(struct script *script, const char *path, char **problems)
+    __attribute__((warn_unused_result));
+/* The same from the bytes of script_pack; nothing is read from disk. `path` is
+ * only what messages call the file. */
+bool script_unpack_config(struct script *script, const char *path, const char *packed, size_t size,
+                          char **problems) __attribute__((warn_unused_result));
+/* Every file that was read so far, router scripts included, in one piece for
+ * the caller to free: pack after the last script_router. */
+char *script_pack(struct script *script, size_t *size) __attribute__((warn_unused_result));
+
+/* The state, and the normalised configuration (config.lua with all defaults
+ * filled in) as a table on top of its stack. */
+struct lua_State *script_state(struct script *script);
+void script_push_config(struct script *script);
+
+/* The clusters and hosts that scripts see. Fills in the set's decide and
+ * context; generation->script is the caller's to set. */
+void script_bind(struct script *script, struct generation *generation);
+
+/* Runs the router script of a cluster and returns its root; `path` as in
+ * config.lua, relative to it. The options are those of
+ * clusters[cluster->name].router.options in the configuration. NULL: *error has a
+ * sentence or several lines, for the caller to free. */
+struct target *script_router(struct script *script, struct cluster *cluster, const char *path, char **error)
+    __attribute__((warn_unused_result));
+
+/* To be called when the root of every cluster is set: clusters that are named
+ * by each other in a circle are refused. */
+bool script_finish(struct script *script, char **error) __attribute__((warn_unused_result));
+
+/* How often scripts were asked, raised an error, were stopped, ran out of
+ * memory: for INFO and the specs. Counted in `stats` as well. */
+struct script_counters {
+    uint64_t batches, queries, errors, stops, memory_errors;
+};
+const struct script_counters *script_counters(const struct script *script);

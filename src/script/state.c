@@ -1,0 +1,114 @@
+/* One LuaJIT state; see state.h. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "script/state.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *state_allocate(void *context, void *old, size_t old_size, size_t size)
+{
+    struct state *state = context;
+    if (!size) {
+        free(old);
+        state->used -= old_size;
+        return NULL;
+    }
+    if (state->limited && size > old_size && state->used + (size - old_size) > state->limit)
+        return NULL;
+    void *fresh = realloc(old, size);
+    if (fresh)
+        state->used += size - old_size;
+    return fresh;
+}
+
+static int state_panic(lua_State *L)
+{
+    log_error("Lua: an error outside of a protected call: %s", lua_tostring(L, -1));
+    return 0; /* LuaJIT ends the process */
+}
+
+/* A searcher for require(): nydus.config.types is nydus/config/types.lua in our
+ * folder. No path patterns, so the folder may be called anything. */
+static int find_module(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    const char *dir = lua_tostring(L, lua_upvalueindex(1));
+    lua_pushfstring(L, "%s/%s.lua", dir, luaL_gsub(L, name, ".", "/"));
+    if (luaL_loadfile(L, lua_tostring(L, -1)) == LUA_ERRFILE) {
+        lua_pushfstring(L, "\n\tno file '%s'", lua_tostring(L, -2));
+        return 1;
+    }
+    if (!lua_isfunction(L, -1))
+        return lua_error(L);
+    return 1;
+}
+
+static int state_open(lua_State *L)
+{
+    const char *dir = lua_touserdata(L, 1);
+    luaL_openlibs(L);
+    lua_getglobal(L, "package");
+    lua_pushliteral(L, "");
+    lua_setfield(L, -2, "path");
+    lua_pushliteral(L, "");
+    lua_setfield(L, -2, "cpath");
+    lua_createtable(L, 2, 0);
+    lua_getfield(L, -2, "loaders");
+    lua_rawgeti(L, -1, 1); /* package.preload */
+    lua_rawseti(L, -3, 1);
+    lua_pop(L, 1);
+    lua_pushstring(L, dir);
+    lua_pushcclosure(L, find_module, 1);
+    lua_rawseti(L, -2, 2);
+    lua_setfield(L, -2, "loaders");
+    return 0;
+}
+
+bool state_init(struct state *state, const char *lua_dir, size_t limit)
+{
+    guard_setup();
+    *state = (struct state){.lua_dir = xstrdup(lua_dir), .limit = limit};
+    state->L = lua_newstate(state_allocate, state);
+    if (!state->L)
+        return false;
+    lua_atpanic(state->L, state_panic);
+    return lua_cpcall(state->L, state_open, state->lua_dir) == 0;
+}
+
+void state_deinit(struct state *state)
+{
+    if (state->L)
+        lua_close(state->L);
+    free(state->lua_dir);
+}
+
+int state_call(struct state *state, int arguments, int results, const int32_t *step, int32_t milliseconds)
+{
+    state->limited = true;
+    guard_enter(step, milliseconds);
+    int status = lua_pcall(state->L, arguments, results, 0);
+    state->stopped = guard_leave();
+    state->limited = false;
+    return status;
+}
+
+const char *state_error(struct state *state)
+{
+    lua_State *L = state->L;
+    int type = lua_type(L, -1);
+    if (type == LUA_TSTRING)
+        return lua_tostring(L, -1);
+    switch (type) {
+    case LUA_TNIL: return "it raised nil";
+    case LUA_TTABLE: return "it raised a table, not a message";
+    case LUA_TNUMBER: return "it raised a number, not a message";
+    case LUA_TBOOLEAN: return "it raised a boolean, not a message";
+    case LUA_TFUNCTION: return "it raised a function, not a message";
+    default: return "it raised something that is no message";
+    }
+}

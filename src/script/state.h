@@ -1,0 +1,28 @@
+/* One LuaJIT state with its own memory limit, and calls into it that are
+ * bounded in time and memory. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include "script/guard.h"
+
+#include <lua.h>
+
+struct state {
+    lua_State *L;
+    char *lua_dir;      /* owned */
+    size_t used, limit; /* bytes */
+    bool limited;       /* only code that runs in state_call is held to the limit */
+    bool stopped;       /* the last state_call was stopped for its time */
+};
+
+/* abi.h as text. */
+extern const char script_abi_text[];
+
+/* Opens the libraries, with modules from lua_dir. false: out of memory. */
+bool state_init(struct state *state, const char *lua_dir, size_t limit) __attribute__((warn_unused_result));
+void state_deinit(struct state *state);
+
+/* lua_pcall under the guard: the status of lua_pcall, the error on the stack. */
+int state_call(struct state *state, int arguments, int results, const int32_t *step, int32_t milliseconds);
+
+/* The error on top of the stack as words (it stays there), good while it does. */
+const char *state_error(struct state *state);

@@ -1,0 +1,246 @@
+/* Makes a generation; see generation.h. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/generation.h"
+
+#include "base/memory.h"
+#include "script/script.h"
+
+#include <errno.h>
+#include <lua.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef NYDUS_LUA_DIR
+#define NYDUS_LUA_DIR "lua"
+#endif
+
+enum { GENERATION_ERROR = 1024 };
+
+/* What a build works on. */
+struct build {
+    const char *path;
+    struct proxy *proxy;
+    struct script *script;
+    struct config *config;
+    struct generation *generation;
+    char *problems; /* lines, or NULL */
+};
+
+const char *generation_lua_dir(char **error)
+{
+    const char *dir = getenv("NYDUS_LUA_PATH");
+    if (!dir || !*dir)
+        dir = NYDUS_LUA_DIR;
+    char *module = xformat("%s/nydus/config.lua", dir);
+    bool found = access(module, R_OK) == 0;
+    free(module);
+    if (found)
+        return dir;
+    *error = xformat("nydus: cannot read the Lua modules in %s: %s "
+                     "(NYDUS_LUA_PATH names the lua folder when Nydus runs from its source tree)",
+                     dir, strerror(errno));
+    return NULL;
+}
+
+/* Adds the lines of `text`, each after "config.lua: clusters.main.router: ". */
+static void build_problem(struct build *build, const char *place, const char *text)
+{
+    for (const char *line = text; *line;) {
+        size_t length = strcspn(line, "\n");
+        char *longer = xformat("%s%s%s: %s: %.*s", build->problems ? build->problems : "",
+                               build->problems ? "\n" : "", build->path, place, (int)length, line);
+        free(build->problems);
+        build->problems = longer;
+        line += length + (line[length] == '\n');
+    }
+}
+
+static void build_router_problem(struct build *build, const struct cluster *cluster, const char *text)
+{
+    char *place = xformat("clusters.%s.router", cluster->name);
+    build_problem(build, place, text);
+    free(place);
+}
+
+/* Under a pcall: the state's memory is limited. */
+static int read_config(struct lua_State *L)
+{
+    struct build *build = lua_touserdata(L, 1);
+    script_push_config(build->script);
+    build->config = config_read(L, -1);
+    return 0;
+}
+
+static bool build_config(struct build *build, const struct packed *packed)
+{
+    bool loaded =
+        packed && packed->bytes
+            ? script_unpack_config(build->script, build->path, packed->bytes, packed->size, &build->problems)
+            : script_load_config(build->script, build->path, &build->problems);
+    if (!loaded)
+        return false;
+    struct lua_State *L = script_state(build->script);
+    if (lua_cpcall(L, read_config, build) != 0) {
+        build_problem(build, "config", lua_tostring(L, -1) ? lua_tostring(L, -1) : "cannot be read");
+        lua_pop(L, 1);
+        return false;
+    }
+    script_set_memory_limit(build->script, build->config->router_memory);
+    return true;
+}
+
+static struct host_options host_options_of(const struct cluster_config *cluster,
+                                           const struct host_config *host)
+{
+    return (struct host_options){
+        .cluster = cluster->name,
+        .identifier = host->identifier,
+        .named = host->named,
+        .host = host->host,
+        .unix_socket_path = host->unix_socket_path,
+        .address = host->address,
+        .user = host->user,
+        .password = host->password,
+        .key = host->key,
+        .port = host->port,
+        .db = host->db,
+        .weight = host->weight,
+        .connections = host->connections,
+        .timeout = host->timeout,
+        .connect_timeout = host->connect_timeout,
+        .retry_timeout = cluster->retry_timeout,
+        .failure_limit = cluster->failure_limit,
+    };
+}
+
+static void build_cluster(struct build *build, const struct cluster_config *config)
+{
+    struct cluster *cluster = cluster_create(build->generation, config->name);
+    cluster->max_connection_retries = config->max_connection_retries;
+    cluster->max_clients = config->max_clients;
+    cluster->max_request = config->max_request;
+    cluster->max_reply_buffer = config->max_reply_buffer;
+    cluster->client_timeout = config->client_timeout;
+    for (size_t i = 0; i < config->host_count; i++) {
+        struct host_options options = host_options_of(config, &config->hosts[i]);
+        cluster_add_host(cluster, host_acquire(build->proxy, &options));
+    }
+}
+
+static struct target *build_builtin(struct build *build, struct cluster *cluster,
+                                    const struct router_config *config)
+{
+    uint32_t *indexes = xmalloc(cluster->count * sizeof *indexes);
+    for (uint32_t i = 0; i < cluster->count; i++)
+        indexes[i] = i;
+    char error[GENERATION_ERROR];
+    bool eject = build->config->clusters[cluster->index].eject;
+    struct target *target = cluster_router(cluster, &config->options, eject, indexes, cluster->count,
+                                           error, sizeof error);
+    free(indexes);
+    if (!target)
+        build_router_problem(build, cluster, error);
+    return target;
+}
+
+static struct target *build_scripted(struct build *build, struct cluster *cluster,
+                                     const struct router_config *config)
+{
+    char *error = NULL;
+    struct target *target = script_router(build->script, cluster, config->path, &error);
+    if (!target)
+        build_router_problem(build, cluster, error ? error : "the script gave no reason");
+    free(error);
+    return target;
+}
+
+static void build_root(struct build *build, struct cluster *cluster)
+{
+    const struct router_config *config = &build->config->clusters[cluster->index].router;
+    switch (config->form) {
+    case ROUTER_ALL: cluster->root = cluster_all(cluster); break;
+    case ROUTER_BUILTIN: cluster->root = build_builtin(build, cluster, config); break;
+    case ROUTER_SCRIPT: cluster->root = build_scripted(build, cluster, config); break;
+    }
+}
+
+static void build_checks(struct build *build)
+{
+    char *error = NULL;
+    if (!script_finish(build->script, &error))
+        build_problem(build, "clusters", error ? error : "they do not fit together");
+    free(error);
+    for (uint32_t i = 0; i < build->generation->count && !build->problems; i++) {
+        const struct cluster *cluster = build->generation->clusters[i];
+        const struct target *at = target_find_cycle(cluster->root);
+        if (!at)
+            continue;
+        char *text = xformat("the targets form a cycle through a %s", target_kind_name(at->kind));
+        build_router_problem(build, cluster, text);
+        free(text);
+    }
+}
+
+static void generation_destroy(struct generation *generation)
+{
+    for (uint32_t i = 0; i < generation->count; i++)
+        cluster_destroy(generation->clusters[i]);
+    free(generation->clusters);
+    script_destroy(generation->script);
+    target_set_destroy(generation->set);
+    config_destroy(generation->config);
+    free(generation);
+}
+
+static void build_generation(struct build *build)
+{
+    struct generation *generation = xcalloc(1, sizeof *generation);
+    build->generation = generation;
+    generation->refs = 1;
+    generation->set = target_set_create();
+    generation->script = build->script;
+    generation->config = build->config;
+    generation->destroy = generation_destroy;
+    for (size_t i = 0; i < build->config->cluster_count; i++)
+        build_cluster(build, &build->config->clusters[i]);
+    script_bind(build->script, generation);
+    for (uint32_t i = 0; i < generation->count; i++)
+        build_root(build, generation->clusters[i]);
+    if (!build->problems)
+        build_checks(build);
+}
+
+struct generation *generation_build(struct proxy *proxy, const char *path, const struct packed *packed,
+                                    char **problems)
+{
+    struct build build = {.path = path, .proxy = proxy};
+    const char *lua_dir = generation_lua_dir(&build.problems);
+    if (lua_dir) {
+        struct script_options options = {.lua_dir = lua_dir};
+        build.script = script_create(&options, &build.problems);
+    }
+    if (build.script && build_config(&build, packed))
+        build_generation(&build);
+    if (build.generation && !build.problems)
+        return build.generation;
+    if (build.generation)
+        generation_unref(build.generation);
+    else
+        script_destroy(build.script);
+    *problems = build.problems ? build.problems : xformat("%s: cannot be loaded", path);
+    return NULL;
+}
+
+const struct config *generation_config(const struct generation *generation)
+{
+    return generation->config;
+}
+
+struct packed generation_pack(const struct generation *generation)
+{
+    struct packed packed;
+    packed.bytes = script_pack(generation->script, &packed.size);
+    return packed;
+}

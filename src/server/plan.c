@@ -1,0 +1,131 @@
+/* A plan; see plan.h. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/plan.h"
+
+#include "base/board.h"
+#include "base/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+/* The CPUs this process may use, which may be fewer than the machine has. */
+static uint32_t count_cpus(void)
+{
+    cpu_set_t cpus;
+    int count = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+    return count > 0 ? (uint32_t)count : 1;
+}
+
+static bool plan_add_cluster(struct plan *plan, const struct cluster_config *cluster, const char *path,
+                             char **problems)
+{
+    plan->clusters++;
+    plan->hosts += (uint32_t)cluster->host_count;
+    plan->max_clients += cluster->listen_count ? cluster->max_clients : 0;
+    for (size_t i = 0; i < cluster->host_count; i++)
+        plan->links += cluster->hosts[i].connections;
+    for (size_t i = 0; i < cluster->listen_count; i++) {
+        char *error = NULL;
+        if (sockets_add(plan->sockets, cluster->listen[i].text, cluster->name, &error))
+            continue;
+        *problems = xformat("%s: clusters.%s.listen: %s", path, cluster->name, error);
+        free(error);
+        return false;
+    }
+    return true;
+}
+
+static struct plan *plan_create(const struct config *config, const char *path, char **problems)
+{
+    struct plan *plan = xcalloc(1, sizeof *plan);
+    plan->sockets = sockets_create();
+    plan->log_level = config->log_level;
+    plan->log_file = config->log_file ? xstrdup(config->log_file) : NULL;
+    plan->workers = config->workers ? config->workers : count_cpus();
+    if (plan->workers > BOARD_WORKERS)
+        plan->workers = BOARD_WORKERS;
+    for (size_t i = 0; i < config->cluster_count; i++) {
+        if (!plan_add_cluster(plan, &config->clusters[i], path, problems)) {
+            plan_destroy(plan);
+            return NULL;
+        }
+    }
+    return plan;
+}
+
+struct plan *plan_load(const char *path, char **problems)
+{
+    struct generation *generation = generation_build(NULL, path, NULL, problems);
+    if (!generation)
+        return NULL;
+    struct plan *plan = plan_create(generation_config(generation), path, problems);
+    if (plan) {
+        plan->packed = generation_pack(generation);
+        plan->hash = XXH64(plan->packed.bytes, plan->packed.size, 0);
+    }
+    generation_unref(generation);
+    return plan;
+}
+
+void plan_destroy(struct plan *plan)
+{
+    if (!plan)
+        return;
+    sockets_destroy(plan->sockets);
+    /* The files may hold passwords. */
+    if (plan->packed.bytes)
+        explicit_bzero(plan->packed.bytes, plan->packed.size);
+    free(plan->packed.bytes);
+    free(plan->log_file);
+    free(plan);
+}
+
+static bool cannot_log(const struct plan *plan, char **error)
+{
+    *error = xformat("cannot open the log file %s: %s", plan->log_file, strerror(errno));
+    return false;
+}
+
+bool plan_check_log(const struct plan *plan, char **error)
+{
+    if (!plan->log_file)
+        return true;
+    int fd = open(plan->log_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+    if (fd < 0)
+        return cannot_log(plan, error);
+    close(fd);
+    return true;
+}
+
+bool plan_open_log(const struct plan *plan, char **error)
+{
+    if (!log_open(plan->log_file))
+        return cannot_log(plan, error);
+    log_set_level(plan->log_level);
+    return true;
+}
+
+static const char *plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
+char *plan_summary(const struct plan *plan)
+{
+    char *text = xformat("%u cluster%s, %u host%s, %u worker%s", plan->clusters, plural(plan->clusters),
+                         plan->hosts, plural(plan->hosts), plan->workers, plural(plan->workers));
+    for (uint32_t i = 0; i < plan->sockets->count; i++) {
+        const struct socket_address *address = &plan->sockets->items[i];
+        const char *joint = i ? ", " : ", listening on ";
+        char *longer = xformat("%s%s%s (%s)", text, joint, address->text, address->cluster);
+        free(text);
+        text = longer;
+    }
+    return text;
+}

@@ -1,0 +1,47 @@
+/* A reload in the master: all workers take the new configuration, or none.
+ *
+ *   read and check ─► bind new sockets ─► BUILD to every worker ─► votes
+ *      all yes ─► UNLISTEN, COMMIT, LISTEN, DONE ─► echoes ─► new workers, old ones drain
+ *      one no, dead or late ─► ABORT: everything stays
+ *
+ * A worker that dies or hangs while it builds is taken for a no, because the
+ * configuration may be the cause; the reload is tried once more. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include "base/board.h"
+#include "server/channel.h"
+#include "server/plan.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct master;
+
+enum reload_phase {
+    RELOAD_NONE,      /* nothing is going on */
+    RELOAD_VOTING,    /* workers are building */
+    RELOAD_COMMITTING /* decided; workers are swapping */
+};
+
+struct reload {
+    enum reload_phase phase;
+    bool wanted;         /* SIGHUP came; several count as one */
+    bool retry;          /* this is the second try */
+    struct plan *plan;   /* the new one while voting; owned */
+    uint32_t generation; /* its number */
+    double started, deadline; /* master's clock, seconds */
+    bool awaits[BOARD_WORKERS];
+    uint32_t awaited;
+};
+
+/* Remembers that a reload is wanted; reload_turn begins it. */
+void reload_request(struct reload *reload);
+/* Every turn of the master's loop: begins, and ends what takes too long. */
+void reload_turn(struct master *master);
+/* MESSAGE_VOTE and MESSAGE_DONE. */
+void reload_message(struct master *master, uint32_t slot, const struct message *message);
+void reload_worker_ended(struct master *master, uint32_t slot, const char *how);
+/* Is the worker building or swapping? */
+bool reload_awaits(const struct reload *reload, uint32_t slot);
+/* Forgets it without a word: the server stops. */
+void reload_cancel(struct reload *reload);
