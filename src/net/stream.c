@@ -7,7 +7,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { STREAM_IOV = 64 };
+/* A peer that reads as fast as we write must not keep us from the others. */
+enum { STREAM_IOV = 64, STREAM_TURN = 1024 * 1024 };
 
 void stream_init(struct stream *stream, struct ev_loop *loop)
 {
@@ -63,7 +64,10 @@ static ssize_t stream_send(const struct stream *stream)
 
 enum stream_status stream_flush(struct stream *stream, size_t *written)
 {
+    size_t before = *written;
     while (stream->out.size) {
+        if (*written - before >= STREAM_TURN)
+            return STREAM_AGAIN;
         ssize_t result = stream_send(stream);
         if (result >= 0) {
             chain_written(&stream->out, (size_t)result);

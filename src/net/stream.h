@@ -38,7 +38,8 @@ static inline bool stream_is_open(const struct stream *stream)
 void stream_watch(struct stream *stream, int events);
 /* Reads once; *got bytes with STREAM_OK. */
 enum stream_status stream_read(struct stream *stream, char *out, size_t size, size_t *got);
-/* Writes what it can of the chain: STREAM_OK when all is out. Adds the bytes written to *written. */
+/* Writes what it can of the chain, a megabyte or so at a time: STREAM_OK when all is out.
+ * Adds the bytes written to *written. */
 enum stream_status stream_flush(struct stream *stream, size_t *written);
 /* Stops watching and closes; the output stays with the owner. Safe to call twice. */
 void stream_close(struct stream *stream);

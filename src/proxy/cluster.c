@@ -99,6 +99,25 @@ struct cluster *generation_find(const struct generation *generation, const char 
     return NULL;
 }
 
+static struct generation *dead_generations;
+
+void generation_leave(struct generation *generation)
+{
+    if (--generation->refs)
+        return;
+    generation->next = dead_generations;
+    dead_generations = generation;
+}
+
+void generation_bury(void)
+{
+    while (dead_generations) {
+        struct generation *generation = dead_generations;
+        dead_generations = generation->next;
+        generation->destroy(generation);
+    }
+}
+
 void generation_unref(struct generation *generation)
 {
     if (--generation->refs == 0)

@@ -35,6 +35,7 @@ struct generation {
     void *script;                                   /* the script layer's, or NULL */
     void *config;                                   /* the server's, or NULL */
     void (*destroy)(struct generation *generation); /* called when refs reach 0 */
+    struct generation *next;                        /* among those that wait for generation_bury */
 };
 
 struct cluster *cluster_create(struct generation *generation, const char *name);
@@ -55,3 +56,7 @@ static inline void generation_ref(struct generation *generation)
     generation->refs++;
 }
 void generation_unref(struct generation *generation);
+/* A request's unref: somebody may be walking the generation's hosts at this
+ * moment, so what ends here waits for generation_bury at the turn's end. */
+void generation_leave(struct generation *generation);
+void generation_bury(void);

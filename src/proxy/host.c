@@ -148,7 +148,8 @@ void host_failed(struct host *host, const char *reason)
     host->failures++;
     free(host->reason);
     host->reason = xstrdup(reason);
-    host->down_until = ev_now(host->proxy->loop) + options->retry_timeout;
+    host->failed_at = host->proxy->clock;
+    host->down_until = host->failed_at + options->retry_timeout;
     if (host->down || host->failures < options->failure_limit)
         return;
     stats->hosts_marked_down++;
@@ -185,23 +186,23 @@ void host_seat_remove(struct host *host, struct router *router)
 }
 
 /* A host is taken back when its time is over and a link has shown that it is there. */
-static bool host_may_return(const struct host *host, double now)
+static bool host_may_return(const struct host *host)
 {
-    if (!host->down || now < host->down_until)
+    if (!host->down || host->proxy->clock < host->down_until)
         return false;
     for (const struct link *link = host->links; link; link = link->next)
-        if (link->keep && link->state == LINK_READY)
+        if (link->keep && link->state == LINK_READY && (!link->head || link->heard > host->failed_at))
             return true;
     return false;
 }
 
-void host_tick(struct host *host, double now)
+void host_tick(struct host *host)
 {
     for (struct link *link = host->links, *next; link; link = next) {
         next = link->next;
-        link_tick(link, now);
+        link_tick(link);
     }
-    if (!host_may_return(host, now))
+    if (!host_may_return(host))
         return;
     log_info("host %s of cluster %s is taken back", host->options.identifier, host->options.cluster);
     host->failures = 0;

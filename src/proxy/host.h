@@ -53,7 +53,8 @@ struct host {
     struct link *links; /* all its links, by database */
     struct seat *seats; /* routers that eject it */
     bool down;          /* marked down: routers with eject do not choose it */
-    double down_until;  /* loop time, seconds; not taken back before */
+    double failed_at;   /* proxy clock at the last failure */
+    double down_until;  /* proxy clock; not taken back before */
     uint32_t failures;  /* in a row */
     char *reason;       /* of the last failure, in words; NULL: none */
 };
@@ -78,4 +79,4 @@ void host_seat_add(struct host *host, struct router *router, int index);
 void host_seat_remove(struct host *host, struct router *router);
 
 /* The janitor's part: takes hosts back, reconnects, looks at deadlines. */
-void host_tick(struct host *host, double now);
+void host_tick(struct host *host);

@@ -85,6 +85,7 @@ static const struct command *find_command(struct client *client, struct request 
     if (!command && local_is_http(start + name->at, name->size)) {
         log_warn("a client speaks HTTP; it may be a page in a browser that tries to reach us: closed");
         client_close(client, "it speaks HTTP");
+        request_fail(request, FAILURE_LOCAL, "ERR no HTTP here"); /* nobody hears it, but it ends */
         return NULL;
     }
     if (!command) {
@@ -251,20 +252,27 @@ static void intake_input(struct client *client)
     free(input);
 }
 
-/* Room for what a begun command still needs: never more than twice what has
- * come, whatever length it promises. Returns how much may be read. */
+/* Is all that is missing the end of one bulk, of a command big enough to be given away? */
+static bool input_lacks_bulk(const struct input *input)
+{
+    const struct resp_request *scan = &input->scan;
+    return scan->bulk >= 0 && scan->seen + 1 == scan->argc && input->end + scan->want >= INTAKE_GIVE;
+}
+
+/* Room for more of a begun command: never more than twice what has come,
+ * whatever length it promises. Returns how much may be read: to the end of a
+ * big bulk exactly, else as much as there is room. */
 static size_t input_make_room(struct input *input)
 {
-    size_t want = input->scan.want, have = input->end;
-    if (want < INTAKE_AHEAD && want + have < INTAKE_GIVE)
-        want = INTAKE_AHEAD;
+    bool exact = input_lacks_bulk(input);
+    size_t have = input->end, want = exact ? input->scan.want : INTAKE_AHEAD;
     if (input->room - have < want) {
         size_t room = have * 2 + INTAKE_AHEAD;
-        input->room = room < have + want ? room : have + want;
+        input->room = exact && room > have + want ? have + want : room;
         input->data = xrealloc(input->data, input->room);
     }
-    size_t left = input->room - have;
-    return left < want ? left : want;
+    size_t left = input->room - have, most = exact ? want : PROXY_READ_SIZE;
+    return left < most ? left : most;
 }
 
 enum intake_status intake_read(struct client *client)

@@ -30,6 +30,8 @@ enum { LINK_MAX_WAITING = 512 * 1024 * 1024 };
 /* A reply of this size changes hands without a copy. */
 enum { LINK_GIVE = 32 * 1024 };
 enum { LINK_READ_AHEAD = 16 * 1024 };
+/* A host has this much longer for its reply to a command: it has to read it first. */
+static const double SECONDS_PER_BYTE = 1.0 / (32 * 1024 * 1024);
 
 static void link_event(struct ev_loop *loop, ev_io *watcher, int events);
 static void link_fail(struct link *link, const char *reason);
@@ -48,7 +50,7 @@ struct link *link_create(struct host *host, int32_t db, uint32_t slot)
 
 static double link_now(const struct link *link)
 {
-    return ev_now(link->proxy->loop);
+    return link->proxy->clock;
 }
 
 static void link_set_state(struct link *link, enum link_state state)
@@ -95,6 +97,8 @@ void link_connect(struct link *link)
 {
     const struct host_options *options = &link->host->options;
     struct address address;
+    free(link->refusal);
+    link->refusal = NULL;
     if (options->unix_socket_path) {
         if (address_unix(&address, options->unix_socket_path))
             link_open(link, &address);
@@ -208,7 +212,7 @@ static void link_queue(struct link *link, struct request *request)
     double now = link_now(link);
     if (!link->head)
         link->heard = now;
-    request->queued_at = now;
+    request->queued_at = now + request->query.size * SECONDS_PER_BYTE;
     request->link_next = NULL;
     if (link->tail)
         link->tail->link_next = request;
@@ -263,6 +267,7 @@ void link_turn_end(struct link *link)
     if (link->state != LINK_READY)
         return;
     size_t written = 0;
+    bool was_full = link->stream.watcher.events & EV_WRITE;
     switch (stream_flush(&link->stream, &written)) {
     case STREAM_OK:
         stream_watch(&link->stream, EV_READ);
@@ -275,7 +280,9 @@ void link_turn_end(struct link *link)
         link_fail(link, strerror(errno));
         return;
     }
-    if (written)
+    /* The kernel takes bytes for a host that is dead; that it takes more after
+     * it was full shows that the host reads. */
+    if (written && was_full)
         link->heard = link_now(link);
 }
 
@@ -467,6 +474,17 @@ static void link_rest(struct link *link, const char *reason)
     link_set_state(link, LINK_RESTING);
 }
 
+static void swallow(struct request *request, const struct reply *reply)
+{
+    (void)reply;
+    request_put(request);
+}
+
+static bool is_tombstone(const struct request *request)
+{
+    return request->done == swallow;
+}
+
 /* Gives back the requests of a link that broke; `chain` still holds their bytes. */
 static void link_return(struct request *request, struct chain *chain, const char *reason)
 {
@@ -474,7 +492,10 @@ static void link_return(struct request *request, struct chain *chain, const char
         struct request *next = request->link_next;
         enum failure failure = has_been_sent(request) ? FAILURE_LOST : FAILURE_REFUSED;
         request->chunk = NULL;
-        dispatch_failed(request, failure, reason);
+        if (is_tombstone(request))
+            request_put(request);
+        else
+            dispatch_failed(request, failure, reason);
         request = next;
     }
     chain_clear(chain);
@@ -520,17 +541,6 @@ static void link_fail(struct link *link, const char *reason)
 
 /* ---- deadlines ---- */
 
-static void swallow(struct request *request, const struct reply *reply)
-{
-    (void)reply;
-    request_put(request);
-}
-
-static bool is_tombstone(const struct request *request)
-{
-    return request->done == swallow;
-}
-
 /* Takes the place of a request that has waited too long: its reply will be
  * swallowed, and the others on the link do not notice. */
 static struct request *link_bury(struct request *request)
@@ -569,11 +579,12 @@ static void link_expire(struct link *link, double before)
 
 static void link_check_replies(struct link *link, double now)
 {
-    double timeout = link->host->options.timeout, silent = now - link->heard;
+    /* the clock moves in steps: nobody is called late too early */
+    double timeout = link->host->options.timeout + PROXY_CLOCK_STEP, silent = now - link->heard;
     bool moving = link->in_size || link->stream.out.size;
-    if (!link->head || link->head->queued_at >= now - timeout || (moving && silent < timeout))
+    if (link->head->queued_at >= now - timeout || (moving && silent < timeout))
         return;
-    if (silent >= 2 * timeout) {
+    if (silent >= 2 * timeout && link->head->queued_at < now - 2 * timeout) {
         link_fail(link, "it has been silent for too long");
         return;
     }
@@ -592,8 +603,9 @@ static void link_ping(struct link *link)
     link_send(link, ping);
 }
 
-void link_tick(struct link *link, double now)
+void link_tick(struct link *link)
 {
+    double now = link_now(link);
     const struct host_options *options = &link->host->options;
     switch (link->state) {
     case LINK_RESOLVING:
@@ -630,8 +642,7 @@ void link_retire(struct link *link, const char *reason)
     link->dead = true;
     if (link->state != LINK_IDLE || link->head)
         link_fail(link, reason);
-    link->dirty_next = NULL;
-    link->next = link->proxy->dead_links;
+    link->next = link->proxy->dead_links; /* it may stay in the dirty list, too, until the turn's end */
     link->proxy->dead_links = link;
 }
 

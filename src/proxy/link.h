@@ -44,8 +44,8 @@ struct link {
     bool dirty;
     bool keep; /* reconnects by itself (the configured database) */
     bool dead;
-    double since; /* loop time of the last change of state */
-    double heard; /* loop time of the last byte from the host, or of the first wait for one */
+    double since; /* proxy clock at the last change of state */
+    double heard; /* proxy clock at the last byte from the host, or of the first wait for one */
     double retry_at;
     char *refusal; /* LINK_RESTING: the host's own error line in the handshake, or NULL */
     char *reason;  /* LINK_RESTING: why, in words */
@@ -60,7 +60,7 @@ void link_connect(struct link *link);
 /* Queues a request, or fails it at once when the link rests. */
 void link_send(struct link *link, struct request *request);
 /* The janitor's part: connect and reply deadlines, reconnects. */
-void link_tick(struct link *link, double now);
+void link_tick(struct link *link);
 /* At the turn's end: writes. */
 void link_turn_end(struct link *link);
 /* Closes for good: requests fail with the reason; freed at the turn's end. */

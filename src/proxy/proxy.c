@@ -14,9 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The janitor looks at deadlines this often (seconds), at idle clients and
- * unused memory only every JANITOR_SLOW-th time. */
-static const double JANITOR_PERIOD = 0.05;
+/* The janitor looks at deadlines with every step of the clock, at idle clients
+ * and unused memory only every JANITOR_SLOW-th time. */
 enum { JANITOR_SLOW = 20 };
 
 /* ---- the turn's end ---- */
@@ -66,6 +65,7 @@ static bool flush_clients(struct proxy *proxy)
 
 static void bury_dead(struct proxy *proxy)
 {
+    generation_bury(); /* first: it retires links */
     while (proxy->dead_clients) {
         struct client *client = proxy->dead_clients;
         proxy->dead_clients = client->dirty_next;
@@ -122,14 +122,24 @@ static void tick_clients(struct proxy *proxy, double now)
     }
 }
 
+/* While the process does not run (a stopped or overloaded machine), replies
+ * pile up unread: hosts must not be blamed for that time. */
+static void advance_clock(struct proxy *proxy, double now)
+{
+    double passed = now > proxy->ticked ? now - proxy->ticked : 0; /* the system's clock may be set back */
+    proxy->ticked = now;
+    proxy->clock += passed < 2 * PROXY_CLOCK_STEP ? passed : 2 * PROXY_CLOCK_STEP;
+}
+
 static void janitor(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)events;
     struct proxy *proxy = timer->data;
     double now = ev_now(loop);
+    advance_clock(proxy, now);
     for (struct host *host = proxy->hosts, *next; host; host = next) {
         next = host->next;
-        host_tick(host, now);
+        host_tick(host);
     }
     if (++proxy->ticks % JANITOR_SLOW)
         return;
@@ -150,7 +160,9 @@ struct proxy *proxy_create(struct ev_loop *loop)
     proxy->prepare.data = proxy;
     ev_prepare_start(loop, &proxy->prepare);
     ev_idle_init(&proxy->spin, spin);
-    ev_timer_init(&proxy->janitor, janitor, JANITOR_PERIOD, JANITOR_PERIOD);
+    ev_timer_init(&proxy->janitor, janitor, PROXY_CLOCK_STEP, PROXY_CLOCK_STEP);
+    ev_set_priority(&proxy->janitor, EV_MINPRI); /* what has arrived is read before anybody is late */
+    proxy->ticked = ev_now(loop);
     proxy->janitor.data = proxy;
     ev_timer_start(loop, &proxy->janitor);
     return proxy;

@@ -14,6 +14,7 @@ struct link;
 struct listener;
 
 enum { PROXY_READ_SIZE = 64 * 1024 }; /* one read, and so one fair turn of a connection */
+#define PROXY_CLOCK_STEP 0.05          /* seconds between two steps of the clock */
 
 struct proxy {
     struct ev_loop *loop;
@@ -33,6 +34,8 @@ struct proxy {
     ev_prepare prepare;
     ev_idle spin; /* keeps the loop from sleeping while replies are held back */
     ev_timer janitor;
+    double clock; /* seconds this loop has been awake: what deadlines of hosts are measured by */
+    double ticked; /* loop time of the janitor's last round */
     uint32_t ticks; /* of the janitor */
     ev_timer drain;
     char *scratch; /* PROXY_READ_SIZE bytes: every read lands here first */

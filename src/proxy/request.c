@@ -36,7 +36,7 @@ void request_put(struct request *request)
         free(request->reply);
     free(request->memory);
     if (request->cluster)
-        generation_unref(request->cluster->generation);
+        generation_leave(request->cluster->generation);
     if (free_count >= REQUEST_KEEP) {
         free(request);
         return;

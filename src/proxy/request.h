@@ -58,7 +58,7 @@ struct request {
     int32_t db;       /* the client's database when it came, added to the host's */
     bool answered;    /* in the client's queue: the reply waits in `reply` */
     bool multiple;    /* its keys are routed one by one */
-    double queued_at; /* loop time when it was given to the link, seconds */
+    double queued_at; /* proxy clock when it was given to the link */
     char *reply;      /* answered: the reply, in `small` or from malloc */
     size_t reply_size;
     char small[REQUEST_SMALL_REPLY];
