@@ -112,10 +112,11 @@ static void describe(struct writer *out, const struct client *client, const char
     size_t room = client->input ? client->input->room - input : 0;
     writer_format(out, "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=N db=%d",
                   (unsigned long long)client->id, client_address(client, peer, sizeof peer),
-                  local_address(client, own, sizeof own), stream_fd(&client->stream), text_or_empty(client->name),
-                  (long long)(now - client->created), (long long)(now - client->active), client->db);
-    writer_format(out, " sub=0 psub=0 ssub=0 multi=-1 qbuf=%zu qbuf-free=%zu obl=0 oll=%u omem=%zu", input, room,
-                  client->pending, client->stream.out.size);
+                  local_address(client, own, sizeof own), stream_fd(&client->stream),
+                  text_or_empty(client->name), (long long)(now - client->created),
+                  (long long)(now - client->active), client->db);
+    writer_format(out, " sub=0 psub=0 ssub=0 multi=-1 qbuf=%zu qbuf-free=%zu obl=0 oll=%u omem=%zu",
+                  input, room, client->pending, client->stream.out.size);
     writer_format(out, " events=%s cmd=%s user=default redir=-1 resp=2 lib-name=%s lib-ver=%s\n",
                   client->stream.out.size > 0 ? "rw" : "r", command, text_or_empty(client->library),
                   text_or_empty(client->library_version));

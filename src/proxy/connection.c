@@ -96,7 +96,8 @@ static bool hello_options(struct call *call)
         } else if (cursor.left >= 1 && call_word_is(bytes + word.at, word.size, "setname")) {
             resp_cursor_next(&cursor, &name);
         } else {
-            call_fail(call, "ERR Syntax error in HELLO option '%.*s'", call_quote(word.size), bytes + word.at);
+            call_fail(call, "ERR Syntax error in HELLO option '%.*s'", call_quote(word.size),
+                      bytes + word.at);
             return false;
         }
     }

@@ -41,7 +41,8 @@ void help_answer(struct call *call)
         }
     }
     writer_array(&reply, count + 1);
-    writer_format(&reply, "+%s <subcommand> [<argument> ...], of these:\r\n", upper(command->name, size, name));
+    writer_format(&reply, "+%s <subcommand> [<argument> ...], of these:\r\n",
+                  upper(command->name, size, name));
     writer_raw(&reply, lines.data, lines.size);
     writer_deinit(&lines);
     call_reply(call, &reply);

@@ -49,9 +49,11 @@ static void section_server(struct writer *out, const struct client *client)
     uname(&os);
     writer_format(out, "redis_version:%s\r\nredis_mode:standalone\r\n", CONNECTION_REDIS_VERSION);
     writer_format(out, "nydus_version:%s\r\n", NYDUS_VERSION);
-    writer_format(out, "os:%s %s %s\r\narch_bits:%zu\r\n", os.sysname, os.release, os.machine, 8 * sizeof(void *));
+    writer_format(out, "os:%s %s %s\r\narch_bits:%zu\r\n", os.sysname, os.release, os.machine,
+                  8 * sizeof(void *));
     writer_format(out, "multiplexing_api:libev\r\nprocess_id:%d\r\n", (int)getpid());
-    writer_format(out, "tcp_port:%d\r\nlisten:%s\r\n", port_of(client->listener->text), client->listener->text);
+    writer_format(out, "tcp_port:%d\r\nlisten:%s\r\n", port_of(client->listener->text),
+                  client->listener->text);
     writer_format(out, "uptime_in_seconds:%lld\r\nuptime_in_days:%lld\r\n", uptime(), uptime() / 86400);
 }
 
@@ -82,7 +84,8 @@ static void section_memory(struct writer *out, const struct client *client)
 {
     (void)client;
     struct mallinfo2 heap = mallinfo2();
-    writer_format(out, "used_memory:%zu\r\nused_memory_rss:%llu\r\n", heap.uordblks + heap.hblkhd, resident());
+    writer_format(out, "used_memory:%zu\r\nused_memory_rss:%llu\r\n", heap.uordblks + heap.hblkhd,
+                  resident());
     writer_format(out, "maxmemory:0\r\nmaxmemory_policy:noeviction\r\nmem_allocator:libc\r\n");
 }
 
@@ -181,9 +184,9 @@ static void write_host(struct writer *out, uint32_t number, const struct host *h
     write_plain(out, host->options.identifier);
     writer_format(out, ",address=");
     write_plain(out, host->options.address);
+    const char *state = host->down ? "down" : state_names[best ? best->state : LINK_IDLE];
     writer_format(out, ",db=%d,weight=%u,state=%s,links=%u,depth=%u,failures=%u,reason=", host->options.db,
-                  host->options.weight, host->down ? "down" : state_names[best ? best->state : LINK_IDLE], links,
-                  depth, host->failures);
+                  host->options.weight, state, links, depth, host->failures);
     if (host->down && host->reason) {
         write_plain(out, host->reason);
     } else if (best && best->state == LINK_RESTING && best->reason) {
@@ -195,7 +198,8 @@ static void write_host(struct writer *out, uint32_t number, const struct host *h
 static void section_hosts(struct writer *out, const struct client *client)
 {
     const struct cluster *cluster = client_cluster(client);
-    writer_format(out, "cluster:%s\r\nhosts:%u\r\n", cluster ? cluster->name : "", cluster ? cluster->count : 0);
+    writer_format(out, "cluster:%s\r\nhosts:%u\r\n", cluster ? cluster->name : "",
+                  cluster ? cluster->count : 0);
     for (uint32_t i = 0; cluster && i < cluster->count; i++) {
         write_host(out, i, cluster->hosts[i]);
     }
@@ -219,10 +223,17 @@ static const struct section {
     const char *name; /* as its head is written; asked for in any case */
     void (*write)(struct writer *out, const struct client *client);
 } sections[] = {
-    {"Server", section_server},           {"Clients", section_clients},     {"Memory", section_memory},
-    {"Persistence", section_persistence}, {"Stats", section_stats},         {"Replication", section_replication},
-    {"CPU", section_cpu},                 {"Hosts", section_hosts},         {"Nydus", section_nydus},
-    {"Cluster", section_cluster},         {"Keyspace", section_keyspace},
+    {"Server", section_server},
+    {"Clients", section_clients},
+    {"Memory", section_memory},
+    {"Persistence", section_persistence},
+    {"Stats", section_stats},
+    {"Replication", section_replication},
+    {"CPU", section_cpu},
+    {"Hosts", section_hosts},
+    {"Nydus", section_nydus},
+    {"Cluster", section_cluster},
+    {"Keyspace", section_keyspace},
 };
 enum { SECTIONS = sizeof sections / sizeof *sections, ALL_SECTIONS = (1 << SECTIONS) - 1 };
 

@@ -195,6 +195,8 @@ static size_t intake_commands(struct client *client, struct resp_request *scan, 
             intake_inline(client, &batch, data + at, whole);
         } else if (owner && whole >= INTAKE_GIVE && at + whole == size) {
             batch_flush(&batch); /* those before it lie in the same memory */
+            if (client->dead)
+                break;
             char *memory = *owner;
             *owner = NULL;
             intake_command(client, &batch, data + at, scan, memory, owner_room);

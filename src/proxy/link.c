@@ -35,6 +35,7 @@ static const double SECONDS_PER_BYTE = 1.0 / (32 * 1024 * 1024);
 
 static void link_event(struct ev_loop *loop, ev_io *watcher, int events);
 static void link_fail(struct link *link, const char *reason);
+static void link_lost(struct link *link, const char *reason);
 
 struct link *link_create(struct host *host, int32_t db, uint32_t slot)
 {
@@ -240,10 +241,19 @@ static void link_carry(struct link *link, struct request *request)
     request->chunk->users++;
 }
 
+/* Is it known that the host is away? Once a connect has failed, nobody waits
+ * for the next to fail; a link that does not reconnect by itself has to try. */
+static bool link_is_away(const struct link *link)
+{
+    if (link->keep)
+        return link->tries && link->state != LINK_READY;
+    return link->state == LINK_RESTING && link_now(link) < link->retry_at;
+}
+
 void link_send(struct link *link, struct request *request)
 {
     request->link = link;
-    if (link->state == LINK_RESTING && (link->keep || link_now(link) < link->retry_at)) {
+    if (link_is_away(link)) {
         dispatch_failed(request, FAILURE_REFUSED, link->reason);
         return;
     }
@@ -346,7 +356,7 @@ static size_t link_consume(struct link *link, const char *data, size_t size, cha
         }
         size_t whole = link->scan.size;
         struct reply reply = {.bytes = data + at, .size = whole, .give_room = room};
-        if (give && at == 0 && whole >= LINK_GIVE)
+        if (give && at == 0 && whole == size && whole >= LINK_GIVE) /* nothing behind it is needed here */
             reply.give = give;
         link_reply(link, &reply);
         resp_reply_reset(&link->scan);
@@ -373,24 +383,28 @@ static void link_drop_input(struct link *link)
     resp_reply_reset(&link->scan);
 }
 
-/* Room for the rest of a reply that has begun: never more than twice what has
- * come, whatever length it promises. Returns how much may be read. */
+/* Is all that is missing the end of one bulk, of a reply big enough to be given away? */
+static bool link_lacks_bulk(const struct link *link)
+{
+    const struct resp_reply *scan = &link->scan;
+    bool last = scan->depth == 0 || (scan->depth == 1 && scan->left[0] == 1);
+    return scan->bulk > 0 && last && link->in_size + scan->want >= LINK_GIVE;
+}
+
+/* Room for more of a reply that has begun: never more than twice what has
+ * come, whatever length it promises. Returns how much may be read: to the end
+ * of a big bulk exactly, else as much as there is room. */
 static size_t link_make_room(struct link *link)
 {
-    size_t want = link->scan.want;
-    if (want < LINK_READ_AHEAD)
-        want = LINK_READ_AHEAD;
-    if (link->in_room - link->in_size < want) {
-        size_t room = link->in_size * 2 + LINK_READ_AHEAD;
-        if (room > link->in_size + want)
-            room = link->in_size + want;
-        if (room > link->in_room) {
-            link->in = xrealloc(link->in, room);
-            link->in_room = room;
-        }
+    bool exact = link_lacks_bulk(link);
+    size_t have = link->in_size, want = exact ? link->scan.want : LINK_READ_AHEAD;
+    if (link->in_room - have < want) {
+        size_t room = have * 2 + LINK_READ_AHEAD;
+        link->in_room = exact && room > have + want ? have + want : room;
+        link->in = xrealloc(link->in, link->in_room);
     }
-    size_t free_room = link->in_room - link->in_size;
-    return free_room < want ? free_room : want;
+    size_t left = link->in_room - have, most = exact ? want : PROXY_READ_SIZE;
+    return left < most ? left : most;
 }
 
 /* Replies in link->in, whose first one was incomplete until now. The buffer is
@@ -425,10 +439,10 @@ static void link_readable(struct link *link)
     case STREAM_AGAIN:
         return;
     case STREAM_END:
-        link_fail(link, "it closed the connection");
+        link_lost(link, "it closed the connection");
         return;
     case STREAM_BROKEN:
-        link_fail(link, strerror(errno));
+        link_lost(link, strerror(errno));
         return;
     case STREAM_OK:
         break;
@@ -507,10 +521,9 @@ static bool link_was_quiet(const struct link *link)
     return link->state == LINK_READY && !link->head && !link->in_size;
 }
 
-static void link_fail(struct link *link, const char *reason)
+static void link_end(struct link *link, const char *reason, bool quiet)
 {
     static struct log_limit limit;
-    bool quiet = link_was_quiet(link);
     struct request *requests = link->head;
     struct chain chain = link->stream.out;
     char *words = xstrdup(reason); /* it may be the link's own, or errno's */
@@ -537,6 +550,17 @@ static void link_fail(struct link *link, const char *reason)
     }
     link_return(requests, &chain, words);
     free(words);
+}
+
+static void link_fail(struct link *link, const char *reason)
+{
+    link_end(link, reason, false);
+}
+
+/* The host has ended the connection. */
+static void link_lost(struct link *link, const char *reason)
+{
+    link_end(link, reason, link_was_quiet(link));
 }
 
 /* ---- deadlines ---- */

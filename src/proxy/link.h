@@ -48,7 +48,7 @@ struct link {
     double heard; /* proxy clock at the last byte from the host, or of the first wait for one */
     double retry_at;
     char *refusal; /* LINK_RESTING: the host's own error line in the handshake, or NULL */
-    char *reason;  /* LINK_RESTING: why, in words */
+    char *reason;  /* why it failed last, in words; NULL: it never did */
     char *in;      /* an incomplete reply: in[0..in_size) */
     size_t in_size, in_room;
     struct resp_reply scan; /* of the reply that begins at in, or in the read buffer */

@@ -4,7 +4,8 @@
 #include "proxy/local.h"
 #include "proxy/policy.h"
 
-enum local_verdict local_handle(struct client *client, struct request *request, const struct resp_request *scan)
+enum local_verdict local_handle(struct client *client, struct request *request,
+                                const struct resp_request *scan)
 {
     const struct policy *policy = policy_of(request->query.command);
     struct call call = {.client = client, .request = request, .scan = scan};

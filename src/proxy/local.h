@@ -11,7 +11,8 @@ enum local_verdict {
 
 /* Looks at a request whose command is known and whose arity fits. The request
  * is already the tail of its client's queue. scan: its arguments. */
-enum local_verdict local_handle(struct client *client, struct request *request, const struct resp_request *scan);
+enum local_verdict local_handle(struct client *client, struct request *request,
+                                const struct resp_request *scan);
 
 /* The sentence with which a command is refused ("ERR …"), or NULL; for --route. */
 const char *local_refusal(const struct command *command);

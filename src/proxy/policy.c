@@ -65,7 +65,8 @@ static bool stream_blocks(const struct call *call)
         if (call_word_is(word, arg.size, "block")) {
             return true;
         }
-        int values = call_word_is(word, arg.size, "group") ? 2 : call_word_is(word, arg.size, "count") ? 1 : 0;
+        bool group = call_word_is(word, arg.size, "group"), count = call_word_is(word, arg.size, "count");
+        int values = group ? 2 : count ? 1 : 0;
         if (values == 0 && !call_word_is(word, arg.size, "noack")) {
             return false; /* STREAMS, or what the host will refuse */
         }

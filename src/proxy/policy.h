@@ -13,7 +13,7 @@ typedef void policy_answer(struct call *call);
 typedef bool policy_condition(const struct call *call);
 
 struct policy {
-    const char *name;       /* "config|get"; a container's refusal is for its subcommands without a row, too */
+    const char *name;       /* "config|get"; a container's refusal covers its subcommands that have no row */
     policy_answer *answer;  /* answers it here, now or later (client held); NULL: it does not */
     const char *refusal;    /* the error line "ERR …" instead of an answer or a route; NULL: none */
     policy_condition *when; /* the refusal holds only then; NULL: always */

@@ -138,8 +138,10 @@ static void janitor(struct ev_loop *loop, ev_timer *timer, int events)
     double now = ev_now(loop);
     advance_clock(proxy, now);
     for (struct host *host = proxy->hosts, *next; host; host = next) {
-        next = host->next;
+        host->refs++; /* a deadline may answer the last request of an old generation */
         host_tick(host);
+        next = host->next;
+        host_release(host);
     }
     if (++proxy->ticks % JANITOR_SLOW)
         return;
