@@ -16,7 +16,7 @@ MAKE_ALL = $(MAKE) --no-print-directory $(JOBS) all
 comma := ,
 B := build$(if $(SANITIZER),/san-$(subst $(comma),-,$(SANITIZER)))
 ifdef SANITIZER
-SAN := -fsanitize=$(SANITIZER) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+SAN := -fsanitize=$(SANITIZER) -fno-omit-frame-pointer -fno-sanitize-recover=undefined -Wno-format-truncation
 endif
 
 OURS := -std=gnu11 -D_GNU_SOURCE -Isrc $(WARN) -fPIC -fvisibility=default $(SAN) \

@@ -15,6 +15,7 @@
 --   support.rss(pid) fds(pid) cpu(pid) children(pid)
 --   support.has(program)     is it installed?
 --   support.now()            seconds, monotonic
+--   support.sanitized        this is a sanitizer's run: everything is five times slower
 
 local sys = require("support.sys")
 local resp = require("support.resp")
@@ -49,6 +50,7 @@ local M = {
   fds = files.fds,
   cpu = files.cpu,
   children = files.children,
+  sanitized = (os.getenv("SANITIZER") or "") ~= "",
 }
 
 -- A program that is killed with its scope; see support/process.lua.

@@ -202,7 +202,7 @@ local function finish(self, seconds)
     self.process:signal("CONT")
     self.process:signal("TERM")
   end
-  local ok = pcall(self.process.wait, self.process, seconds or 5)
+  local ok = pcall(self.process.wait, self.process, seconds or 12) -- it drains for 10
   local log = self.process:log_tail()
   local report = sanitizer_report(self)
   self.process:kill()

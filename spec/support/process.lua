@@ -57,7 +57,7 @@ function Process:log_tail(lines)
   for line in self:log():gmatch("[^\n]+") do
     all[#all + 1] = line
   end
-  return table.concat(all, "\n", math.max(1, #all - (lines or 40) + 1))
+  return table.concat(all, "\n", math.max(1, #all - (lines or 25) + 1))
 end
 
 -- Also takes down what its group left behind (workers without a master).
