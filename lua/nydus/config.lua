@@ -36,9 +36,10 @@ local function default_of(field, name)
   return value
 end
 
-local HOST_DEFAULTS = {}
+local HOST_DEFAULTS, HOST_FIELDS = {}, {}
 for name, field in pairs(schema.host) do
   HOST_DEFAULTS[name] = default_of(field)
+  HOST_FIELDS[#HOST_FIELDS + 1] = name
 end
 
 -- Evaluating ------------------------------------------------------------
@@ -181,12 +182,13 @@ local function read_host_fields(self, path, value)
   return given
 end
 
+-- A list of names, not pairs(): LuaJIT compiles this, and there may be many hosts.
 local function merge_host(given, defaults)
   local host = {}
-  for _, layer in ipairs({ HOST_DEFAULTS, defaults, given }) do
-    for name, value in pairs(layer) do
-      host[name] = value
-    end
+  for i = 1, #HOST_FIELDS do
+    local name = HOST_FIELDS[i]
+    local value = given[name]
+    host[name] = value == nil and defaults[name] or value -- no option of a host is false
   end
   if given.host or given.port then
     host.unix_socket_path = given.unix_socket_path
@@ -260,14 +262,14 @@ end
 
 local function read_defaults(self, path, value)
   if value == nil or not self:plain(path, value, "a table of host options") then
-    return {}
+    return HOST_DEFAULTS
   end
   local given = self:fields(path, value, schema.host)
   check_way(self, path, given)
   if given.identifier then
     self:problem(join(path, "identifier"), "an identifier belongs to one host")
   end
-  return given
+  return setmetatable(given, { __index = HOST_DEFAULTS })
 end
 
 -- Clusters --------------------------------------------------------------

@@ -2,7 +2,7 @@
 -- The loop that asks a script's function for every query of a batch. C calls
 -- it; when it raises, C answers query batch.cur with the error and calls again.
 --
---   driver.setup(native, list_id)   list_id: what a list that was returned stands for
+--   driver.setup(native, id_of)     id_of: the number of a list or a function that was returned
 --   driver.make(route, name)        a loop of its own for one function, so that LuaJIT compiles
 --                                   it for that function; name: where the function stands
 local abi = require("nydus.abi")
@@ -35,7 +35,7 @@ return function(route, name)
 end
 ]]
 
-local native, list_id
+local native, id_of
 
 local function kind_of(value)
   local kind = type(value)
@@ -54,10 +54,10 @@ local function other(i, value, name)
       error(name .. ": too many large replies", 0)
     end
     return abi.LOOSE
-  elseif type(value) ~= "table" then
+  elseif type(value) ~= "table" and type(value) ~= "function" then
     error(("%s: returned %s, not a target"):format(name, kind_of(value)), 0)
   end
-  local id, message = list_id(value)
+  local id, message = id_of(value)
   if not id then
     error(("%s: returned %s"):format(name, message), 0)
   end
@@ -69,8 +69,8 @@ local function stopped()
   error("stopped", 0)
 end
 
-function M.setup(bindings, lists)
-  native, list_id = bindings, lists
+function M.setup(bindings, numbers)
+  native, id_of = bindings, numbers
 end
 
 function M.make(route, name)

@@ -176,8 +176,9 @@ end
 
 function M.check(state)
   return function()
-    -- A store that may be one to `stop`: without it a compiled loop would read `stop` once.
-    state.barrier[0] = 0
+    -- A store that may be one to `stop`, of another value each time: without it
+    -- a compiled loop would read `stop` once.
+    state.barrier[0] = state.barrier[0] + 1
     if state.stop ~= 0 then
       local words = "stopped: it ran for more than %d ms"
       local limit = state.limit

@@ -34,10 +34,10 @@ function M.start(bindings)
   native = bindings
   jit.opt.start(unpack(JIT))
   abi.open(native)
-  limits.install()
+  limits.install(native)
   getmetatable("").__metatable = false
   target.setup(native)
-  driver.setup(native, target.list_id)
+  driver.setup(native, target.id)
   request.setup(native)
   load_chunk = guard.loader(guard.check(abi.guard))
   return M
@@ -45,9 +45,10 @@ end
 
 function M.load_config(path, packed)
   local message
-  files, message = bundle.new(), nil
   if packed then
     files, message = bundle.unpack(packed)
+  else
+    files = bundle.new()
   end
   if not files then
     return nil, path .. ": " .. message
@@ -105,13 +106,12 @@ local function run(index, path)
   if not chunk then
     return nil, message
   end
-  local value
-  value, message = chunk(nydus.clusters[index + 1], copy(current.clusters[index + 1].router.options or {}))
+  local value = chunk(nydus.clusters[index + 1], copy(current.clusters[index + 1].router.options or {}))
   if value == nil then
     return nil, sandbox.display(path) .. ": it returns nothing; it has to end with `return` and a target"
   end
-  value, message = route_of(value)
   local id
+  value, message = route_of(value)
   if value ~= nil then
     id, message = target.id(value)
   end

@@ -20,12 +20,14 @@ local M = { loading = true }
 
 M.EXPECTED = "a target is expected (a host, a cluster, a router, a list, a reply or a function)"
 
+local MAX_FUNCTIONS = 100 -- functions that decisions may return beside those of the tree
 local MAX_MADE = 10000 -- nodes of the tree of lists that decisions returned; all are kept
 local MAX_ITEMS = 4096
 
 local native
 local objects, infos = {}, {} -- by number
 local functions = {}          -- function -> number
+local late_functions = 0
 local methods = {}            -- kind -> name -> method, filled by nydus.init
 
 -- Fields that may be missing in some objects of a kind without being misspelt.
@@ -126,10 +128,13 @@ local function function_id(fn)
     return id
   end
   local name = function_name(fn)
-  if not M.loading then
-    return nil, "a function that was not there at load"
-  elseif not name then
+  if not name then
     return nil, M.EXPECTED .. ", got a function of the Lua library"
+  elseif not M.loading then
+    if late_functions >= MAX_FUNCTIONS then
+      return nil, ("more than %d different functions; make them at load"):format(MAX_FUNCTIONS)
+    end
+    late_functions = late_functions + 1
   end
   id = native.func(driver.make(fn, name), name)
   functions[fn] = id
@@ -305,22 +310,27 @@ function M.list_id(list)
   elseif #list > MAX_ITEMS then
     return nil, ("a list of more than %d targets"):format(MAX_ITEMS)
   end
-  local node, message = known_lists, nil
+  local node = known_lists
   for i = 1, #list do
-    local id
-    id, message = item_id(list[i])
+    local id, message = item_id(list[i])
     if not id then
       return nil, ("a list whose item %d is wrong: %s"):format(i, message)
     end
-    node, message = node[id] or next_node(node, id)
-    if not node then
+    local below = node[id]
+    if not below then
+      below, message = next_node(node, id)
+    end
+    if not below then
       return nil, message
     end
+    node = below
   end
-  if not node.target then
-    node.target, message = new_list(list)
+  if node.target then
+    return node.target
   end
-  return node.target, message
+  local id, message = new_list(list)
+  node.target = id
+  return id, message
 end
 
 return M

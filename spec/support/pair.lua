@@ -9,6 +9,7 @@
 --   pair.error(reply)                      the text of an error reply
 --   pair.until_reply(client, words, expected, seconds)
 --   pair.until_up(client, fake, key)       asks until the fake host sees it
+--   pair.worker(nydus) → pid               the first worker, once it is there
 --   pair.stats(client)                     the counters in INFO as numbers
 
 local sys = require("support.sys")
@@ -89,6 +90,10 @@ function M.until_up(client, fake, key)
     if asked then fake:answer("$2\r\nup\r\n") end
     return client:read() == "up"
   end, 4, "the link to be up again")
+end
+
+function M.worker(nydus)
+  return sys.wait_until(function() return nydus:workers()[1] end, 5, "a worker")
 end
 
 function M.stats(client)

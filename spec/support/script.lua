@@ -3,6 +3,7 @@
 --   local s = script.new{
 --     config = "return { … }",            -- or hosts = { "a", "b" }: a cluster main of these
 --     router = "return function(req) … end",   -- the script of cluster main; options = { … }
+--     name = "ketama",                    -- or a built-in router
 --     files = { ["x.lua"] = "…" },
 --   }                                     -- raises when it is refused
 --   script.refused{ … }                   the problems as text; raises when it is not
@@ -44,7 +45,7 @@ local function config_text(options)
   for i, name in ipairs(options.hosts or { "a", "b", "c" }) do
     hosts[i] = ("{ host = \"127.0.0.1\", port = %d, identifier = %q }"):format(7000 + i, name)
   end
-  local router = { "main.lua" }
+  local router = { options.name or "main.lua" }
   for key, value in pairs(options.options or {}) do router[key] = value end
   return ("return { listen = \":1\", router = %s, hosts = { %s } }"):format(quote(router), table.concat(hosts, ", "))
 end
@@ -64,6 +65,20 @@ local function host_options(cluster, host)
   return o
 end
 
+local function builtin(cluster, given)
+  local o, count = ffi.new("struct router_options"), cluster.count
+  local kind, compat, hash = ffi.new("enum router_kind[1]"), ffi.new("enum router_compat[1]"), ffi.new("enum hash_kind[1]")
+  assert(C.router_kind_parse(given.name, kind) and C.router_compat_parse(given.compat, compat))
+  assert(not given.hash or C.hash_kind_parse(given.hash, hash))
+  o.kind, o.compat, o.hash, o.unsigned_bytes = kind[0], compat[0], hash[0], not given.signed
+  if given.hash_tag then o.hash_tag[0], o.hash_tag[1] = given.hash_tag:byte(1, 2) end
+  local indexes, text = ffi.new("uint32_t[?]", count), ffi.new("char[256]")
+  for i = 0, count - 1 do indexes[i] = i end
+  local target = C.cluster_router(cluster, o, given.eject, indexes, count, text, 256)
+  assert(target ~= nil, ffi.string(text))
+  return target
+end
+
 -- What server/generation.c does, from the normalised configuration.
 local function build(self, config, dir)
   local generation = ffi.new("struct generation")
@@ -77,7 +92,7 @@ local function build(self, config, dir)
   local problem = ffi.new("char *[1]")
   for i, given in ipairs(config.clusters) do
     local cluster = generation.clusters[i - 1]
-    cluster.root = C.cluster_all(cluster)
+    cluster.root = given.router.kind == "builtin" and builtin(cluster, given.router) or C.cluster_all(cluster)
     if given.router.kind == "script" then
       cluster.root = C.script_router(self.c, cluster, dir .. "/" .. given.router.text, problem)
       if cluster.root == nil then return take(problem) end

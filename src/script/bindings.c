@@ -33,6 +33,7 @@ void bindings_push(struct script *script)
     bind_facts(script);
     bind_targets(script);
     bind_routers(script);
+    bind_strings(script);
     lua_pushstring(L, script_abi_text);
     lua_setfield(L, -2, "abi");
     lua_pushlightuserdata(L, script->decider.batch);

@@ -24,6 +24,7 @@ struct script *bind_script(lua_State *L);
 void bind_targets(struct script *script);
 void bind_routers(struct script *script);
 void bind_facts(struct script *script);
+void bind_strings(struct script *script);
 
 /* The target whose number is argument `i`. */
 struct target *bind_target(lua_State *L, int i);

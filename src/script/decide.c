@@ -73,6 +73,20 @@ static bool collect(struct decider *decider)
     return false;
 }
 
+/* A C function that was called in tail position is blamed on the driver's
+ * line: the place of the script's function says more. */
+static void describe_error(const char *name, const char *said, char *text, size_t size)
+{
+    static const char driver[] = "nydus.driver:";
+    if (strncmp(said, driver, sizeof driver - 1) != 0) {
+        snprintf(text, size, "%s", said);
+        return;
+    }
+    said += sizeof driver - 1;
+    said += strspn(said, "0123456789");
+    snprintf(text, size, "%s%s", name, said);
+}
+
 /* The words for what the call ended with, in `text`. */
 static void describe(struct decider *decider, const struct target *function, int status, char *text, size_t size)
 {
@@ -89,7 +103,7 @@ static void describe(struct decider *decider, const struct target *function, int
         decider->counters.memory_errors++;
         snprintf(text, size, "%s: not enough memory (router_memory is %zu bytes)", name, state->limit);
     } else if (lua_type(state->L, -1) == LUA_TSTRING) {
-        snprintf(text, size, "%s", said);
+        describe_error(name, said, text, size);
     } else {
         snprintf(text, size, "%s: %s", name, said);
     }

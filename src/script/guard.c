@@ -47,22 +47,40 @@ static void on_tick(int number)
     }
 }
 
-void guard_setup(void)
+static timer_t timer;
+static pid_t owner; /* the process that the timer belongs to */
+
+/* The specs load and unload this code as a library: a tick must not come after that. */
+static void __attribute__((destructor)) guard_teardown(void)
 {
-    static pid_t owner;
-    if (owner == getpid())
+    if (owner != getpid())
         return;
-    owner = getpid();
+    timer_delete(timer);
+    signal(SIGVTALRM, SIG_IGN);
+    owner = 0;
+}
+
+static bool guard_start(void)
+{
     struct sigaction action = {.sa_handler = on_tick, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
-    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGVTALRM};
-    struct itimerspec every = {.it_interval.tv_nsec = GUARD_TICK * 1000000L, .it_value.tv_nsec = GUARD_TICK * 1000000L};
-    timer_t timer;
     sigset_t own;
     sigemptyset(&own);
     sigaddset(&own, SIGVTALRM);
-    if (sigaction(SIGVTALRM, &action, NULL) != 0 || sigprocmask(SIG_UNBLOCK, &own, NULL) != 0 ||
-        timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &timer) != 0 ||
-        timer_settime(timer, 0, &every, NULL) != 0)
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGVTALRM};
+    struct itimerspec every = {.it_interval.tv_nsec = GUARD_TICK * 1000000L,
+                               .it_value.tv_nsec = GUARD_TICK * 1000000L};
+    return sigaction(SIGVTALRM, &action, NULL) == 0 && sigprocmask(SIG_UNBLOCK, &own, NULL) == 0 &&
+           timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &timer) == 0 &&
+           timer_settime(timer, 0, &every, NULL) == 0;
+}
+
+void guard_setup(void)
+{
+    if (owner == getpid())
+        return;
+    if (guard_start())
+        owner = getpid();
+    else
         log_warn("no timer for router scripts, one that loops will not be stopped: %s", strerror(errno));
 }

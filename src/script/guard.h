@@ -11,8 +11,8 @@
 
 /* Milliseconds of CPU time; the stop comes up to GUARD_TICK + one kernel tick later. */
 enum {
-    GUARD_TICK = 8,
-    GUARD_STEP_LIMIT = 20,  /* one decision */
+    GUARD_TICK = 4,
+    GUARD_STEP_LIMIT = 15,  /* one decision */
     GUARD_LOAD_LIMIT = 1000 /* config.lua, a router script at load */
 };
 

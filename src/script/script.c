@@ -25,6 +25,17 @@ static void push_runtime(struct script *script, const char *name)
     lua_remove(L, -2);
 }
 
+/* What a function of ours said that the script called in tail position, so that
+ * the line is the runtime's: only the file is left of the place. */
+static char *tail_problem(const char *file, const char *said)
+{
+    static const char runtime[] = "nydus/runtime.lua:";
+    const char *place = strstr(said, runtime), *colon = strchr(said, ':');
+    if (!place || colon != place + strlen(runtime) - 1)
+        return xformat("%s", said);
+    return xformat("%s%s", file, colon + 1 + strspn(colon + 1, "0123456789"));
+}
+
 /* What went wrong in a call, in words, for the caller of the script layer to free. */
 static char *call_problem(struct script *script, const char *file, int status)
 {
@@ -35,7 +46,7 @@ static char *call_problem(struct script *script, const char *file, int status)
     if (status == LUA_ERRMEM)
         return xformat("%s: not enough memory (router_memory is %zu bytes)", file, state->limit);
     if (lua_type(state->L, -1) == LUA_TSTRING)
-        return xformat("%s", said);
+        return tail_problem(file, said);
     return xformat("%s: %s", file, said);
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "script/module.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -39,7 +40,7 @@ static int find_module(lua_State *L)
     const char *name = luaL_checkstring(L, 1);
     const char *dir = lua_tostring(L, lua_upvalueindex(1));
     lua_pushfstring(L, "%s/%s.lua", dir, luaL_gsub(L, name, ".", "/"));
-    if (luaL_loadfile(L, lua_tostring(L, -1)) == LUA_ERRFILE) {
+    if (module_load(L, lua_tostring(L, -1)) == LUA_ERRFILE) {
         lua_pushfstring(L, "\n\tno file '%s'", lua_tostring(L, -2));
         return 1;
     }

@@ -108,7 +108,7 @@ local function split(text)
   else
     host, rest = text:match("^([^:]*)(.*)$")
     if rest:find(":", 2, true) then
-      return nil, nil, "an IPv6 address needs brackets, as in [::1]:6379"
+      return nil, nil, "an IPv6 address needs brackets, as in [::1]:6380"
     elseif host ~= "" and not M.is_host(host) then
       return nil, nil, "the host is neither a name nor an address"
     end
