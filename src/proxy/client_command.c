@@ -103,7 +103,8 @@ static const char *local_address(const struct client *client, char *text, size_t
     return address_text(&address, text, size);
 }
 
-/* One line with the fields of Redis that have a meaning here. */
+/* One line with the fields of Redis that have a meaning here, and those that
+ * python3-redis insists on. */
 static void describe(struct writer *out, const struct client *client, const char *command)
 {
     char peer[128], own[128];
@@ -115,8 +116,10 @@ static void describe(struct writer *out, const struct client *client, const char
                   local_address(client, own, sizeof own), stream_fd(&client->stream),
                   text_or_empty(client->name), (long long)(now - client->created),
                   (long long)(now - client->active), client->db);
-    writer_format(out, " sub=0 psub=0 ssub=0 multi=-1 qbuf=%zu qbuf-free=%zu obl=0 oll=%u omem=%zu",
-                  input, room, client->pending, client->stream.out.size);
+    writer_format(out, " sub=0 psub=0 ssub=0 multi=-1 qbuf=%zu qbuf-free=%zu argv-mem=0 multi-mem=0",
+                  input, room);
+    writer_format(out, " obl=0 oll=%u omem=%zu tot-mem=%zu", client->pending, client->stream.out.size,
+                  sizeof *client + input + room + client->stream.out.size);
     writer_format(out, " events=%s cmd=%s user=default redir=-1 resp=2 lib-name=%s lib-ver=%s\n",
                   client->stream.out.size > 0 ? "rw" : "r", command, text_or_empty(client->library),
                   text_or_empty(client->library_version));

@@ -276,9 +276,11 @@ void command_command_info(struct call *call)
     call_reply(call, &reply);
 }
 
+/* As a Redis without DOCS: redis-cli then helps from the texts it has itself,
+ * where an empty list would leave it without hints. */
 void command_command_docs(struct call *call)
 {
-    request_answer(call->request, "*0\r\n", 4);
+    call_fail(call, "ERR Unknown subcommand or wrong number of arguments for 'DOCS'. Try COMMAND HELP.");
 }
 
 /* COMMAND LIST FILTERBY kind value: the fitting rows. */

@@ -1,0 +1,244 @@
+# python3-redis against the server at the port given: a line for each thing
+# that does not work, and exit code 1.
+#
+#   client.py PORT SOCKET HOSTS
+
+import sys
+import threading
+
+import redis
+
+port, path, hosts = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+checks = []
+
+
+def check(fn):
+    checks.append(fn)
+    return fn
+
+
+def connect(**options):
+    return redis.Redis(port=port, socket_timeout=10, **options)
+
+
+def equal(want, got):
+    if want != got:
+        raise AssertionError("wanted %.200r, got %.200r" % (want, got))
+
+
+def raises(kind, words, fn, *args):
+    try:
+        got = fn(*args)
+    except kind as error:
+        if words not in str(error):
+            raise AssertionError("wanted an error with %r, got %r" % (words, str(error)))
+        if type(error) is not kind:
+            raise AssertionError("wanted %s, got %s" % (kind.__name__, type(error).__name__))
+        return
+    raise AssertionError("wanted %s, got %.200r" % (kind.__name__, got))
+
+
+@check
+def simple_commands():
+    r = connect()
+    equal(True, r.ping())
+    equal(True, r.set("py:a", "1"))
+    equal(b"1", r.get("py:a"))
+    equal(2, r.incr("py:a"))
+    equal(None, r.get("py:none"))
+    equal(True, r.expire("py:a", 100))
+    equal(True, 0 < r.ttl("py:a") <= 100)
+    equal(b"string", r.type("py:a"))
+    equal(2, r.hset("py:h", mapping={"f": "v", "g": "w"}))
+    equal({b"f": b"v", b"g": b"w"}, r.hgetall("py:h"))
+    equal(2, r.zadd("py:z", {"x": 1.5, "y": 2}))
+    equal([(b"x", 1.5), (b"y", 2.0)], r.zrange("py:z", 0, -1, withscores=True))
+    equal(2, r.sadd("py:s", 1, 2))
+    equal({b"1", b"2"}, r.smembers("py:s"))
+    equal(True, r.set("py:nx", "v", nx=True, ex=50))
+    equal(None, r.set("py:nx", "v", nx=True))
+
+
+@check
+def several_keys():
+    r = connect()
+    keys = ["py:m%d" % i for i in range(200)]
+    equal(True, r.mset({key: key + "!" for key in keys}))
+    equal([(key + "!").encode() for key in keys] + [None, b"py:m0!"], r.mget(keys + ["py:none", "py:m0"]))
+    equal(201, r.exists(*keys, "py:m3"))
+    equal(200, r.touch(*keys))
+    equal(100, r.unlink(*keys[:100]))
+    equal(100, r.delete(*keys))
+
+
+@check
+def pipeline():
+    r = connect()
+    pipe = r.pipeline(transaction=False)
+    for i in range(1000):
+        pipe.set("py:p%d" % i, i)
+        pipe.get("py:p%d" % i)
+    replies = pipe.execute()
+    equal([True] * 1000, replies[::2])
+    equal([b"%d" % i for i in range(1000)], replies[1::2])
+
+
+@check
+def errors_in_a_pipeline():
+    r = connect()
+    pipe = r.pipeline(transaction=False)
+    pipe.set("py:e", "text").lpush("py:e", "x").get("py:e").incr("py:e").mget("py:e", "py:none")
+    replies = pipe.execute(raise_on_error=False)
+    equal([True, redis.ResponseError, bytes, redis.ResponseError, list],
+          [got if got is True else type(got) for got in replies])
+    equal([b"text", None], replies[4])
+
+
+@check
+def errors():
+    r = connect()
+    r.set("py:e", "text")
+    raises(redis.ResponseError, "WRONGTYPE", r.lpush, "py:e", "x")
+    raises(redis.ResponseError, "not an integer", r.incr, "py:e")
+    raises(redis.ResponseError, "unknown command", r.execute_command, "NOSUCH", "x")
+    raises(redis.ResponseError, "wrong number of arguments", r.execute_command, "GET")
+    raises(redis.exceptions.NoScriptError, "No matching script", r.evalsha, "0" * 40, 1, "py:e")
+    if hosts > 1:
+        keys = ["py:c%d" % i for i in range(20)]
+        raises(redis.ResponseError, "CROSSSLOT", r.sunion, keys)
+    raises(redis.ResponseError, "DB index is out of range", connect(db=99).ping)
+    equal(b"text", r.get("py:e"))
+
+
+@check
+def decoded_responses():
+    r = connect(decode_responses=True)
+    equal(True, r.set("py:\u00e9", "\u20ac"))
+    equal("\u20ac", r.get("py:\u00e9"))
+    equal(["\u20ac", None], r.mget("py:\u00e9", "py:none"))
+    equal(True, "py:\u00e9" in r.keys("py:*"))
+
+
+@check
+def unix_socket():
+    r = redis.Redis(unix_socket_path=path, socket_timeout=10)
+    equal(True, r.set("py:u", "over a path"))
+    equal(b"over a path", connect().get("py:u"))
+
+
+@check
+def databases():
+    zero, three = connect(), connect(db=3)
+    zero.set("py:db", "zero")
+    three.set("py:db", "three")
+    equal([b"zero", b"three"], [zero.get("py:db"), three.get("py:db")])
+    equal(1, three.dbsize())
+    three.flushdb()
+    equal([b"zero", None], [zero.get("py:db"), three.get("py:db")])
+    url = redis.Redis.from_url("redis://127.0.0.1:%d/5" % port)
+    url.set("py:db", "five")
+    equal([b"zero", b"five"], [zero.get("py:db"), url.get("py:db")])
+
+
+@check
+def client_names():
+    r = connect(client_name="named", single_connection_client=True)
+    equal("named", r.client_getname())
+    equal(True, r.client_setname("other"))
+    equal("other", r.client_getname())
+    equal("other", r.client_info()["name"])
+    equal(True, any(one["name"] == "other" for one in r.client_list()))
+    equal(True, r.client_id() > 0)
+
+
+@check
+def server_commands():
+    r = connect()
+    equal("standalone", r.info()["redis_mode"])
+    equal("master", r.info("replication")["role"])
+    equal(True, r.dbsize() > 0)
+    equal({"save": ""}, r.config_get("save"))
+    equal(True, isinstance(r.time()[0], int))
+    equal(b"hello", r.echo("hello"))
+    equal(2, r.command()["get"]["arity"])
+    equal("master", r.role()[0].decode())
+
+
+@check
+def binary_values():
+    r = connect()
+    value = bytes(range(256)) * 16 + b"\r\n$-1\r\n*2\r\n"
+    key = b"py:\x00\r\n\xff\xfe"
+    equal(True, r.set(key, value))
+    equal(value, r.get(key))
+    equal([value], r.mget([key]))
+    equal(True, r.set("py:empty", b""))
+    equal(b"", r.get("py:empty"))
+
+
+@check
+def big_values():
+    r = connect()
+    value = bytes(bytearray(i * 7 % 251 for i in range(65536))) * 128
+    equal(True, r.set("py:big", value))
+    equal(True, value == r.get("py:big"))
+    equal(True, [value, None, value] == r.mget("py:big", "py:none", "py:big"))
+    equal(len(value), r.strlen("py:big"))
+    equal(1, r.delete("py:big"))
+
+
+@check
+def scripts():
+    r = connect()
+    add = r.register_script("return redis.call('incrby', KEYS[1], ARGV[1])")
+    equal(5, add(keys=["py:lua"], args=[5]))
+    equal(12, add(keys=["py:lua"], args=[7]))
+    with r.lock("py:lock", timeout=5):
+        equal(True, r.exists("py:lock") == 1)
+    equal(0, r.exists("py:lock"))
+
+
+@check
+def health_check():
+    r = connect(health_check_interval=0.000001, single_connection_client=True)
+    for i in range(20):
+        equal(True, r.set("py:health", i))
+
+
+@check
+def a_pool_of_50_threads():
+    pool = redis.ConnectionPool(port=port, socket_timeout=20, max_connections=50)
+    wrong, barrier = [], threading.Barrier(50)
+
+    def work(number):
+        r = redis.Redis(connection_pool=pool)
+        barrier.wait(20)
+        try:
+            for i in range(20):
+                key = "py:t%d:%d" % (number, i)
+                r.set(key, key)
+                if r.get(key) != key.encode() or r.incr("py:count%d" % (i % 5)) < 1:
+                    wrong.append(key)
+        except Exception as error:
+            wrong.append("%s: %s" % (type(error).__name__, error))
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    equal([], wrong)
+    r = connect()
+    equal(1000, sum(int(r.get("py:count%d" % i)) for i in range(5)))
+    pool.disconnect()
+
+
+failed = 0
+for fn in checks:
+    try:
+        fn()
+    except Exception as problem:
+        failed += 1
+        print("%s: %s: %s" % (fn.__name__.replace("_", " "), type(problem).__name__, problem))
+print("%d of %d worked" % (len(checks) - failed, len(checks)))
+sys.exit(failed > 0)
