@@ -8,11 +8,18 @@
 static int run(const struct options *options)
 {
     switch (options->action) {
-    case OPTIONS_CHECK: return check_command(options->path);
-    case OPTIONS_ROUTE: return route_command(options->path, options->commands, options->command_count);
-    case OPTIONS_VERSION: options_print_version(); return 0;
-    case OPTIONS_HELP: options_print_help(); return 0;
-    case OPTIONS_RUN: break;
+    case OPTIONS_CHECK:
+        return check_command(options->path);
+    case OPTIONS_ROUTE:
+        return route_command(options->path, options->commands, options->command_count);
+    case OPTIONS_VERSION:
+        options_print_version();
+        return 0;
+    case OPTIONS_HELP:
+        options_print_help();
+        return 0;
+    case OPTIONS_RUN:
+        break;
     }
     return master_run(options->path);
 }

@@ -23,7 +23,7 @@ enum chunk_kind {
 /* Header included, so that the allocator sees round numbers. */
 static const size_t POOL_SIZE[] = {2 * 1024, 16 * 1024};
 /* Unused chunks kept over a shrink: a few turns' worth. */
-static const unsigned POOL_KEEP[] = {256, 64};
+static const unsigned POOL_KEEP[] = {128, 32};
 
 struct chunk_pool {
     struct chunk *free;
@@ -51,11 +51,15 @@ static struct chunk *pool_get(enum chunk_kind kind)
     return chunk;
 }
 
+/* Big pieces that go leave holes in the heap: worth giving back once no more come. */
+static bool big_freed, big_freed_before;
+
 static void chunk_free(struct chunk *chunk)
 {
     if (chunk->kind == CHUNK_GIVEN)
         free(chunk->data);
     if (chunk->kind >= CHUNK_EXACT) {
+        big_freed = true;
         free(chunk);
         return;
     }
@@ -184,7 +188,9 @@ void chain_clear(struct chain *chain)
 
 bool chain_pool_shrink(void)
 {
-    bool any = false;
+    bool any = big_freed_before && !big_freed;
+    big_freed_before = big_freed;
+    big_freed = false;
     for (int kind = CHUNK_SMALL; kind <= CHUNK_LARGE; kind++) {
         struct chunk_pool *pool = &pools[kind];
         while (pool->count > POOL_KEEP[kind]) {

@@ -50,5 +50,6 @@ void chain_trim(struct chain *chain);
 /* Frees all. */
 void chain_clear(struct chain *chain);
 
-/* Frees pooled chunks that nobody needs, but for a few. Returns whether there were any. */
+/* To be called now and then: frees pooled chunks that nobody needs, but for a few. Returns whether
+ * so much has been freed, here or before, that the heap should be trimmed. */
 bool chain_pool_shrink(void);

@@ -222,6 +222,14 @@ void client_finish(struct client *client)
     client_mark_dirty(client);
 }
 
+void client_drain(struct client *client)
+{
+    if (client_may_read(client))
+        client_readable(client);
+    if (!client->dead)
+        client_finish(client);
+}
+
 /* ---- the turn's end ---- */
 
 /* A reply that others of the same pipeline will follow at once waits for them. */

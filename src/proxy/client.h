@@ -60,6 +60,9 @@ void client_close(struct client *client, const char *reason);
 /* No more commands are read; what is owed is delivered, then the connection closes. */
 void client_finish(struct client *client);
 
+/* For a worker that leaves: what has already arrived is still answered. */
+void client_drain(struct client *client);
+
 /* Holds the commands behind the present one, and lets them go on. */
 void client_hold(struct client *client);
 void client_release(struct client *client);

@@ -96,15 +96,19 @@ void dispatch_route(struct query **queries, size_t count)
 
 static void dispatch_one(struct request *request);
 
+bool dispatch_joins(const struct query *query, const struct target *list)
+{
+    enum request_policy policy = query->command->request_policy;
+    return query->router && !query->nkeys && list == query->router->router.all &&
+           (policy == REQUEST_ALL_SHARDS || policy == REQUEST_ALL_NODES);
+}
+
 /* Every item of a list gets the command; how their replies join depends on who named the hosts. */
 static void dispatch_list(struct request *request)
 {
     const struct query *whole = &request->query;
     const struct target *list = whole->target;
-    bool by_policy = whole->router && !whole->nkeys && list == whole->router->router.all &&
-                     (whole->command->request_policy == REQUEST_ALL_SHARDS ||
-                      whole->command->request_policy == REQUEST_ALL_NODES);
-    enum join_kind kind = by_policy ? join_kind_of(whole->command) : JOIN_ARRAY;
+    enum join_kind kind = dispatch_joins(whole, list) ? join_kind_of(whole->command) : JOIN_ARRAY;
     uint32_t count = list->list.count;
     struct query query = *whole; /* the whole is gone with its last part's answer */
     bool multiple = request->multiple;

@@ -20,6 +20,11 @@ void dispatch_leaf(struct request *request);
  * (Nydus's retry: only what cannot have run, or only reads), or fails it. */
 void dispatch_failed(struct request *request, enum failure failure, const char *reason);
 
+/* Are the replies of a list joined as the command table says (a built-in router
+ * sent a command without key to all of its hosts), or is it the router's own
+ * broadcast, which gives an array? */
+bool dispatch_joins(const struct query *query, const struct target *list);
+
 /* Finds the keys of a request that is fresh from the scanner. false: they
  * contradict the command's syntax, the request has been failed. */
 bool dispatch_find_keys(struct request *request, const struct resp_request *scan);

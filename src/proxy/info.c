@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/board.h"
 #include "base/stats.h"
 #include "base/version.h"
 #include "proxy/call.h"
@@ -207,8 +208,18 @@ static void section_hosts(struct writer *out, const struct client *client)
 
 static void section_nydus(struct writer *out, const struct client *client)
 {
-    const struct generation *generation = client->proxy->generation;
-    writer_format(out, "nydus_config_generation:%u\r\n", generation ? generation->number : 0);
+    (void)client;
+    char reason[BOARD_REASON];
+    board_reason(reason, sizeof reason);
+    for (char *c = reason; *c; c++)
+        if (*c == '\r' || *c == '\n')
+            *c = ' ';
+    writer_format(out,
+                  "nydus_workers:%u\r\nnydus_config_generation:%u\r\nnydus_config_hash:%016llx\r\n"
+                  "nydus_config_reloads:%u\r\nnydus_config_last_reload_success:%d\r\n"
+                  "nydus_config_last_reload_error:%s\r\n",
+                  board->workers, board->generation, (unsigned long long)board->config_hash, board->reloads,
+                  board->last_reload_success, reason);
 }
 
 static void section_keyspace(struct writer *out, const struct client *client)

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -70,13 +71,10 @@ static bool listener_is_full(const struct listener *listener)
            stats_clients() >= listener->cluster->max_clients;
 }
 
-static void listener_accept(struct ev_loop *loop, ev_io *watcher, int events)
+static void listener_take(struct listener *listener, int most)
 {
-    (void)loop;
-    (void)events;
-    struct listener *listener = watcher->data;
-    for (int i = 0; i < ACCEPT_AT_ONCE && !listener->closed; i++) {
-        int fd = accept4(watcher->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    for (int i = 0; i < most && !listener->closed; i++) {
+        int fd = accept4(listener->accept.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
                 listener_out_of_descriptors(listener);
@@ -91,13 +89,25 @@ static void listener_accept(struct ev_loop *loop, ev_io *watcher, int events)
     }
 }
 
+static void listener_acceptable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    listener_take(watcher->data, ACCEPT_AT_ONCE);
+}
+
+void listener_accept_waiting(struct listener *listener)
+{
+    listener_take(listener, INT_MAX);
+}
+
 struct listener *listener_create(struct proxy *proxy, int fd, const char *text, const char *cluster_name)
 {
     struct listener *listener = xcalloc(1, sizeof *listener);
     listener->proxy = proxy;
     listener->text = xstrdup(text);
     listener->cluster_name = xstrdup(cluster_name);
-    ev_io_init(&listener->accept, listener_accept, fd, EV_READ);
+    ev_io_init(&listener->accept, listener_acceptable, fd, EV_READ);
     listener->accept.data = listener;
     ev_timer_init(&listener->pause, listener_pause_over, 0., ACCEPT_PAUSE);
     listener->pause.data = listener;

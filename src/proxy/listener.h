@@ -21,6 +21,8 @@ struct listener {
 };
 
 struct listener *listener_create(struct proxy *proxy, int fd, const char *text, const char *cluster_name);
+/* Takes the connections that wait: a socket that is closed resets them. */
+void listener_accept_waiting(struct listener *listener);
 /* Closes the socket; the object lives as long as its clients. */
 void listener_close(struct listener *listener);
 /* A client of a listener has gone. */

@@ -9,6 +9,7 @@
 #include "proxy/cluster.h"
 #include "proxy/link.h"
 #include "proxy/listener.h"
+#include "proxy/request.h"
 
 #include <malloc.h>
 #include <stdlib.h>
@@ -146,14 +147,21 @@ static void janitor(struct ev_loop *loop, ev_timer *timer, int events)
     if (++proxy->ticks % JANITOR_SLOW)
         return;
     tick_clients(proxy, now);
-    if (chain_pool_shrink())
+    bool chunks = chain_pool_shrink(), requests = request_shrink();
+    if (chunks || requests)
         malloc_trim(0);
 }
 
 /* ---- life ---- */
 
+/* Big requests and replies are mapped, so that their memory goes back with
+ * them; glibc would raise the bound by itself to what is freed. */
+enum { MAP_FROM = 256 * 1024, TRIM_FROM = 2 * 1024 * 1024 };
+
 struct proxy *proxy_create(struct ev_loop *loop)
 {
+    mallopt(M_MMAP_THRESHOLD, MAP_FROM);
+    mallopt(M_TRIM_THRESHOLD, TRIM_FROM);
     struct proxy *proxy = xcalloc(1, sizeof *proxy);
     proxy->loop = loop;
     proxy->next_client_id = proxy->client_id_step = 1;
@@ -238,10 +246,13 @@ void proxy_drain(struct proxy *proxy, double deadline, void (*drained)(struct pr
     proxy->drained = drained;
     for (struct listener *listener = proxy->listeners, *next; listener; listener = next) {
         next = listener->next;
+        listener_accept_waiting(listener);
         listener_close(listener);
     }
-    for (struct client *client = proxy->clients; client; client = client->next)
-        client_finish(client);
+    for (struct client *client = proxy->clients, *next; client; client = next) {
+        next = client->next;
+        client_drain(client);
+    }
     ev_timer_init(&proxy->drain, drain_over, deadline, 0.);
     proxy->drain.data = proxy;
     ev_timer_start(proxy->loop, &proxy->drain);

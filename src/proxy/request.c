@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Unused requests kept for the next ones; what a peak left over goes back. */
-enum { REQUEST_KEEP = 4096 };
+/* Unused requests kept for the next ones, and over a request_shrink. */
+enum { REQUEST_KEEP = 4096, REQUEST_FEW = 512 };
 
 static struct request *free_list;
 static uint32_t free_count;
@@ -44,6 +44,18 @@ void request_put(struct request *request)
     request->next = free_list;
     free_list = request;
     free_count++;
+}
+
+bool request_shrink(void)
+{
+    bool any = free_count > REQUEST_FEW;
+    while (free_count > REQUEST_FEW) {
+        struct request *request = free_list;
+        free_list = request->next;
+        free_count--;
+        free(request);
+    }
+    return any;
 }
 
 void request_join_cluster(struct request *request, struct cluster *cluster)

@@ -67,6 +67,8 @@ struct request {
 /* From and to the worker's free list. request_get zeroes everything but `small`. */
 struct request *request_get(void);
 void request_put(struct request *request);
+/* Frees what the list holds beyond what a quiet worker needs; true: there was something. */
+bool request_shrink(void);
 
 /* Says which cluster it is for, and keeps that generation alive until request_put. */
 void request_join_cluster(struct request *request, struct cluster *cluster);

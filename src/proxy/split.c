@@ -124,9 +124,8 @@ static void split_plan(struct split *split)
     free(part_of);
 }
 
-/* May the command be taken apart? A minimum over hosts (MSETNX) comes too late:
- * by then the others have done their part. */
-static bool may_split(const struct command *command)
+/* A minimum over hosts (MSETNX) comes too late: by then the others have done their part. */
+bool split_allows(const struct command *command)
 {
     if (command->request_policy != REQUEST_MULTI_SHARD || !command->simple_keys || command->first_key != 1)
         return false;
@@ -256,7 +255,7 @@ void split_dispatch(struct request *request, const struct target *from)
         split_plan(&split);
         if (split.part_count == 1)
             split_forward(&split);
-        else if (may_split(request->query.command) && split_hosts_only(&split))
+        else if (split_allows(request->query.command) && split_hosts_only(&split))
             split_send(&split);
         else
             request_fail(request, FAILURE_LOCAL, "CROSSSLOT Keys in request don't hash to the same host");

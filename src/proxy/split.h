@@ -4,6 +4,9 @@
 #pragma once
 #include "proxy/request.h"
 
+/* May the command be taken apart, as Redis's table says? */
+bool split_allows(const struct command *command);
+
 /* Routes and sends a request with request->multiple set. `from` is where the
  * routing of each key begins. */
 void split_dispatch(struct request *request, const struct target *from);

@@ -28,10 +28,10 @@ struct nydus_target {
 
 /* Watches over the time that Lua code takes; see guard.h. */
 struct nydus_guard {
-    int32_t stop;      /* not 0: whatever runs has to end */
-    int32_t limit;     /* milliseconds of CPU time that one step may take; 0: no Lua runs */
-    uint32_t calls;    /* counts the calls into Lua */
-    int32_t *barrier;  /* a store through it keeps a compiled loop from remembering `stop` */
+    int32_t stop;        /* not 0: whatever runs has to end */
+    int32_t limit;       /* milliseconds of CPU time that one step may take; 0: no Lua runs */
+    uint32_t calls;      /* counts the calls into Lua */
+    int32_t *barrier;    /* a store through it keeps a compiled loop from remembering `stop` */
     const int32_t *step; /* what changes with every step of a call: nydus_batch.cur */
 };
 
@@ -49,21 +49,21 @@ struct nydus_facts {
 /* One query, filled in before Lua is called. */
 struct nydus_view {
     struct nydus_req *handle;
-    const void *query;   /* struct query */
+    const void *query; /* struct query */
     const char *key;
     uint32_t key_size;
     uint32_t nkeys;
     uint32_t argc;
     uint32_t size;
-    uint32_t flags;      /* enum command_flag */
+    uint32_t flags; /* enum command_flag */
     int32_t db;
-    uint16_t command;    /* the row of the command table */
+    uint16_t command; /* the row of the command table */
     uint8_t attempt;
 };
 
 struct nydus_batch {
-    struct nydus_req *handle;  /* whose turn it is; NULL outside of the driver */
-    int32_t cur, count;        /* whose turn it is: place in views, and how many there are */
+    struct nydus_req *handle; /* whose turn it is; NULL outside of the driver */
+    int32_t cur, count;       /* whose turn it is: place in views, and how many there are */
     /* Argument i (0 is the command) or key i (from 0) of a query; false: there are not so many. */
     bool (*arg)(const struct nydus_view *view, uint32_t i, struct nydus_text *text);
     bool (*key)(const struct nydus_view *view, uint32_t i, struct nydus_text *text);

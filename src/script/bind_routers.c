@@ -27,7 +27,8 @@ static void read_options(lua_State *L, struct router_options *options)
 {
     const char *hash = option(L, "hash"), *tag = option(L, "hash_tag");
     if (!router_kind_parse(option(L, "name"), &options->kind) ||
-        !router_compat_parse(option(L, "compat"), &options->compat) || (hash && !hash_kind_parse(hash, &options->hash)))
+        !router_compat_parse(option(L, "compat"), &options->compat) ||
+        (hash && !hash_kind_parse(hash, &options->hash)))
         luaL_error(L, "unknown router, compat or hash");
     options->unsigned_bytes = !option_flag(L, "signed");
     if (tag && strlen(tag) == 2)

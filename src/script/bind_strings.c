@@ -148,7 +148,8 @@ static void add_text(lua_State *L, const struct pattern *m, luaL_Buffer *out, co
     }
 }
 
-static void add_replacement(lua_State *L, const struct pattern *m, luaL_Buffer *out, const char *at, const char *end)
+static void add_replacement(lua_State *L, const struct pattern *m, luaL_Buffer *out, const char *at,
+                            const char *end)
 {
     int type = lua_type(L, 3);
     if (type == LUA_TFUNCTION) {
@@ -175,8 +176,9 @@ static int gsub(lua_State *L)
     struct pattern m;
     const char *p = pattern_args(L, &m), *at = m.subject;
     int type = lua_type(L, 3);
-    luaL_argcheck(L, type == LUA_TSTRING || type == LUA_TNUMBER || type == LUA_TFUNCTION || type == LUA_TTABLE, 3,
-                  "string/function/table expected");
+    luaL_argcheck(L,
+                  type == LUA_TSTRING || type == LUA_TNUMBER || type == LUA_TFUNCTION || type == LUA_TTABLE,
+                  3, "string/function/table expected");
     lua_Integer most = luaL_optinteger(L, 4, m.subject_end - m.subject + 1), count = 0;
     bool anchored = p < m.end && *p == '^';
     luaL_Buffer out;

@@ -88,7 +88,8 @@ static void describe_error(const char *name, const char *said, char *text, size_
 }
 
 /* The words for what the call ended with, in `text`. */
-static void describe(struct decider *decider, const struct target *function, int status, char *text, size_t size)
+static void describe(struct decider *decider, const struct target *function, int status, char *text,
+                     size_t size)
 {
     struct state *state = decider->state;
     const char *name = function->function.name, *said = state_error(state);
@@ -119,7 +120,8 @@ static void batch_fill(struct decider *decider, struct query **queries, size_t c
 }
 
 /* The call ended early, at the query batch->cur. */
-static void batch_error(struct decider *decider, const struct target *function, int status, struct query **queries)
+static void batch_error(struct decider *decider, const struct target *function, int status,
+                        struct query **queries)
 {
     struct nydus_batch *batch = decider->batch;
     lua_State *L = decider->state->L;
@@ -177,7 +179,8 @@ static bool leads_back(const struct target *next, const struct target *function)
     return next->kind == TARGET_CLUSTER && *next->cluster.root == function;
 }
 
-static void batch_take(struct decider *decider, const struct target *function, struct query **queries, size_t count)
+static void batch_take(struct decider *decider, const struct target *function, struct query **queries,
+                       size_t count)
 {
     const int32_t *out = decider->batch->out;
     for (size_t i = 0; i < count; i++) {

@@ -17,12 +17,12 @@ struct decider {
     struct state *state;
     struct target_set *set;
     struct nydus_batch *batch;
-    uint64_t next_handle;             /* never used twice, never 0 */
+    uint64_t next_handle; /* never used twice, never 0 */
     struct scrap scrap;
     const struct target *loose[NYDUS_BATCH]; /* replies made during this batch */
     struct script_counters counters;
-    struct log_limit said;            /* of the errors in the log */
-    time_t full_until;                /* no full collection before: the last one found little */
+    struct log_limit said; /* of the errors in the log */
+    time_t full_until;     /* no full collection before: the last one found little */
 };
 
 void decider_init(struct decider *decider, struct state *state);

@@ -11,7 +11,7 @@
 struct module {
     struct module *next;
     char *path;
-    char *code;  /* compiled */
+    char *code; /* compiled */
     size_t size;
 };
 

@@ -20,18 +20,41 @@ static bool class_has(int letter, int c)
 {
     bool in;
     switch (tolower(letter)) {
-    case 'a': in = isalpha(c); break;
-    case 'c': in = iscntrl(c); break;
-    case 'd': in = isdigit(c); break;
-    case 'g': in = isgraph(c); break;
-    case 'l': in = islower(c); break;
-    case 'p': in = ispunct(c); break;
-    case 's': in = isspace(c); break;
-    case 'u': in = isupper(c); break;
-    case 'w': in = isalnum(c); break;
-    case 'x': in = isxdigit(c); break;
-    case 'z': in = c == 0; break;
-    default: return letter == c;
+    case 'a':
+        in = isalpha(c);
+        break;
+    case 'c':
+        in = iscntrl(c);
+        break;
+    case 'd':
+        in = isdigit(c);
+        break;
+    case 'g':
+        in = isgraph(c);
+        break;
+    case 'l':
+        in = islower(c);
+        break;
+    case 'p':
+        in = ispunct(c);
+        break;
+    case 's':
+        in = isspace(c);
+        break;
+    case 'u':
+        in = isupper(c);
+        break;
+    case 'w':
+        in = isalnum(c);
+        break;
+    case 'x':
+        in = isxdigit(c);
+        break;
+    case 'z':
+        in = c == 0;
+        break;
+    default:
+        return letter == c;
     }
     return isupper(letter) ? !in : in;
 }
@@ -84,10 +107,14 @@ static bool item_fits(const struct pattern *m, const char *s, const char *p, con
         return false;
     int c = (unsigned char)*s;
     switch (*p) {
-    case '.': return true;
-    case '%': return class_has((unsigned char)p[1], c);
-    case '[': return set_has(p, end - 1, c);
-    default: return (unsigned char)*p == c;
+    case '.':
+        return true;
+    case '%':
+        return class_has((unsigned char)p[1], c);
+    case '[':
+        return set_has(p, end - 1, c);
+    default:
+        return (unsigned char)*p == c;
     }
 }
 
@@ -102,7 +129,8 @@ static bool spend(struct pattern *m, ptrdiff_t steps)
 }
 
 /* As many as possible, then fewer. */
-static const char *match_most(struct pattern *m, const char *s, const char *p, const char *end, ptrdiff_t least)
+static const char *match_most(struct pattern *m, const char *s, const char *p, const char *end,
+                              ptrdiff_t least)
 {
     ptrdiff_t count = 0;
     while (item_fits(m, s + count, p, end))
@@ -242,9 +270,12 @@ static const char *match_item(struct pattern *m, const char *s, const char *p, c
             return found;
         *next = end + 1;
         return s;
-    case '*': return match_most(m, s, p, end, 0);
-    case '+': return match_most(m, s, p, end, 1);
-    case '-': return match_least(m, s, p, end);
+    case '*':
+        return match_most(m, s, p, end, 0);
+    case '+':
+        return match_most(m, s, p, end, 1);
+    case '-':
+        return match_least(m, s, p, end);
     default:
         if (!item_fits(m, s, p, end))
             return NULL;

@@ -12,8 +12,8 @@ struct scrap_block;
 /* Zero it to begin. */
 struct scrap {
     struct scrap_block *young, *old;
-    size_t size;     /* bytes of the young ones */
-    long since;      /* when the first young one came, seconds */
+    size_t size; /* bytes of the young ones */
+    long since;  /* when the first young one came, seconds */
 };
 
 /* A copy of the text with a NUL; NULL when too much has been kept in the last seconds. */

@@ -133,7 +133,8 @@ const struct script_counters *script_counters(const struct script *script)
 
 /* ---- configuration ---- */
 
-bool script_unpack_config(struct script *script, const char *path, const char *packed, size_t size, char **problems)
+bool script_unpack_config(struct script *script, const char *path, const char *packed, size_t size,
+                          char **problems)
 {
     lua_State *L = script->state.L;
     push_runtime(script, "load_config");

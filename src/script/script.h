@@ -21,8 +21,8 @@ struct lua_State;
 struct script;
 
 struct script_options {
-    const char *lua_dir;  /* the folder that holds the folder nydus; copied */
-    size_t memory_limit;  /* bytes the state may hold (router_memory); 0: 64 MB */
+    const char *lua_dir; /* the folder that holds the folder nydus; copied */
+    size_t memory_limit; /* bytes the state may hold (router_memory); 0: 64 MB */
 };
 
 /* One state with its own memory limit. NULL with a sentence in *error (the

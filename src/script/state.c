@@ -105,11 +105,17 @@ const char *state_error(struct state *state)
     if (type == LUA_TSTRING)
         return lua_tostring(L, -1);
     switch (type) {
-    case LUA_TNIL: return "it raised nil";
-    case LUA_TTABLE: return "it raised a table, not a message";
-    case LUA_TNUMBER: return "it raised a number, not a message";
-    case LUA_TBOOLEAN: return "it raised a boolean, not a message";
-    case LUA_TFUNCTION: return "it raised a function, not a message";
-    default: return "it raised something that is no message";
+    case LUA_TNIL:
+        return "it raised nil";
+    case LUA_TTABLE:
+        return "it raised a table, not a message";
+    case LUA_TNUMBER:
+        return "it raised a number, not a message";
+    case LUA_TBOOLEAN:
+        return "it raised a boolean, not a message";
+    case LUA_TFUNCTION:
+        return "it raised a function, not a message";
+    default:
+        return "it raised something that is no message";
     }
 }

@@ -64,8 +64,10 @@ enum channel_status channel_receive(int end, struct message *message, int *passe
     struct iovec part = {.iov_base = message, .iov_len = sizeof *message};
     union passenger passenger;
     struct msghdr header = {
-        .msg_iov = &part, .msg_iovlen = 1,
-        .msg_control = passenger.bytes, .msg_controllen = sizeof passenger.bytes,
+        .msg_iov = &part,
+        .msg_iovlen = 1,
+        .msg_control = passenger.bytes,
+        .msg_controllen = sizeof passenger.bytes,
     };
     ssize_t size;
     do {

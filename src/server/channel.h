@@ -15,10 +15,10 @@ enum message_kind {
     MESSAGE_REOPEN,   /* open the log again */
     MESSAGE_DRAIN,    /* finish and leave within `size` seconds */
     /* worker to master */
-    MESSAGE_READY,    /* the first generation serves clients */
-    MESSAGE_VOTE,     /* generation `generation` is built: `yes`, or why not in `text` */
+    MESSAGE_READY, /* the first generation serves clients */
+    MESSAGE_VOTE,  /* generation `generation` is built: `yes`, or why not in `text` */
     /* both ways */
-    MESSAGE_DONE,     /* say so when everything up to here is done; and the worker's echo */
+    MESSAGE_DONE, /* say so when everything up to here is done; and the worker's echo */
 };
 
 enum { MESSAGE_CLUSTER = 256, MESSAGE_TEXT = 4096 };

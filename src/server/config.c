@@ -181,7 +181,8 @@ struct config *config_read(lua_State *L, int index)
     config->log_level = parse_level(L);
     config->log_file = get_string(L, "file");
     lua_pop(L, 1);
-    config->clusters = get_list(L, "clusters", sizeof *config->clusters, &config->cluster_count, read_cluster);
+    config->clusters = get_list(L, "clusters", sizeof *config->clusters, &config->cluster_count,
+                                read_cluster);
     for (size_t i = 0; i < config->cluster_count; i++) {
         config->clusters[i].index = (uint32_t)i;
     }

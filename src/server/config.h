@@ -78,7 +78,8 @@ struct config {
 /* Copies the normalised table at `index` of the stack, which stays as it is.
  * The table comes from nydus.config and is not checked again. A Lua error
  * (out of memory) may pass through; call it under a pcall if that is limited. */
-struct config *config_read(struct lua_State *L, int index) __attribute__((returns_nonnull, warn_unused_result));
+struct config *config_read(struct lua_State *L, int index)
+    __attribute__((returns_nonnull, warn_unused_result));
 /* Secrets are wiped before they are freed. NULL is fine. */
 void config_destroy(struct config *config);
 

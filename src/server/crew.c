@@ -15,8 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CREW_YOUNG 5.0      /* seconds; who dies sooner is not started again at once */
-#define CREW_DELAY_MIN 0.1  /* seconds of the first back-off, doubled each time */
+#define CREW_YOUNG 5.0     /* seconds; who dies sooner is not started again at once */
+#define CREW_DELAY_MIN 0.1 /* seconds of the first back-off, doubled each time */
 #define CREW_DELAY_MAX 10.0
 enum { CREW_SILENT = 5, CREW_SILENT_START = 30 }; /* looks, about seconds */
 
@@ -36,13 +36,15 @@ static void child_forget(struct master *master, uint32_t slot)
         if (master->crew.hands[i].pid && master->crew.hands[i].channel >= 0)
             close(master->crew.hands[i].channel);
     }
+    if (reload_pipe(&master->reload) >= 0)
+        close(reload_pipe(&master->reload));
     if (master->reload.plan)
         sockets_keep(master->reload.plan->sockets, BOARD_WORKERS);
     sockets_keep(master->plan->sockets, slot);
 }
 
-static void __attribute__((noreturn)) child_run(struct master *master, uint32_t slot, int channel,
-                                                pid_t parent)
+static void __attribute__((noreturn))
+child_run(struct master *master, uint32_t slot, int channel, pid_t parent)
 {
     child_forget(master, slot);
     struct worker_options options = {
@@ -167,7 +169,7 @@ void crew_kill_all(struct crew *crew)
         crew_kill(crew, slot);
 }
 
-static const char *describe_end(int status, char *text, size_t size)
+const char *crew_describe_end(int status, char *text, size_t size)
 {
     if (WIFSIGNALED(status))
         snprintf(text, size, "signal %d (%s)%s", WTERMSIG(status), strsignal(WTERMSIG(status)),
@@ -202,7 +204,7 @@ static void hand_ended(struct master *master, uint32_t slot, int status)
 {
     struct hand *hand = &master->crew.hands[slot];
     char text[96];
-    describe_end(status, text, sizeof text);
+    crew_describe_end(status, text, sizeof text);
     bool expected = hand->leaving || master->state == MASTER_STOPPING;
     if (expected)
         log_info("worker %u (pid %d) has left: %s", slot + 1, (int)hand->pid, text);
@@ -224,17 +226,24 @@ static void hand_ended(struct master *master, uint32_t slot, int status)
     master_worker_ended(master, slot, text);
 }
 
+static uint32_t find_slot(const struct crew *crew, pid_t pid)
+{
+    uint32_t slot = 0;
+    while (slot < BOARD_WORKERS && crew->hands[slot].pid != pid)
+        slot++;
+    return slot;
+}
+
 void crew_reap(struct master *master)
 {
     int status;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        for (uint32_t slot = 0; slot < BOARD_WORKERS; slot++) {
-            if (master->crew.hands[slot].pid == pid) {
-                hand_ended(master, slot, status);
-                break;
-            }
-        }
+        uint32_t slot = find_slot(&master->crew, pid);
+        if (slot < BOARD_WORKERS)
+            hand_ended(master, slot, status);
+        else
+            master_child_ended(master, pid, status);
     }
 }
 

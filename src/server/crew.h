@@ -46,8 +46,10 @@ void crew_tell_all(struct crew *crew, const struct message *message);
 void crew_kill(struct crew *crew, uint32_t slot);
 void crew_kill_all(struct crew *crew);
 
-/* After SIGCHLD. */
+/* After SIGCHLD. Children that are not of the crew go to master_child_ended. */
 void crew_reap(struct master *master);
+/* "signal 9 (Killed)", "exit code 1" for a status of waitpid; returns text. */
+const char *crew_describe_end(int status, char *text, size_t size);
 /* Once a second: kills workers whose heart stands still. */
 void crew_check(struct master *master);
 /* Starts again what is due; and when the next one is due (0: none). */

@@ -4,10 +4,12 @@
 
 #include "base/memory.h"
 
+#include <errno.h>
+#include <string.h>
 #include <sys/resource.h>
 
 enum {
-    DESCRIPTORS_OWN = 24,  /* log, loop, channel, name resolver, a file being read, and some air */
+    DESCRIPTORS_OWN = 24,   /* log, loop, channel, name resolver, a file being read, and some air */
     DESCRIPTORS_CLIENTS = 8 /* fewer clients than this is not serving */
 };
 
@@ -36,6 +38,19 @@ static uint64_t raise_limit(uint64_t wanted)
     return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : before;
 }
 
+/* Once, and not again with every reload. */
+static void warn_few(const struct plan *plan, uint64_t allowed, uint64_t wanted)
+{
+    static uint64_t said;
+    if (said == wanted)
+        return;
+    said = wanted;
+    log_warn("only %llu file descriptors are allowed (ulimit -n): a worker serves about %llu clients, "
+             "max_clients says %llu",
+             (unsigned long long)allowed, (unsigned long long)(allowed - worker_base(plan)),
+             (unsigned long long)plan->max_clients);
+}
+
 bool descriptors_provide(const struct plan *plan, char **error)
 {
     uint64_t least = worker_base(plan) + DESCRIPTORS_CLIENTS;
@@ -52,9 +67,13 @@ bool descriptors_provide(const struct plan *plan, char **error)
         return false;
     }
     if (allowed < wanted)
-        log_warn("only %llu file descriptors are allowed (ulimit -n): a worker serves about %llu clients, "
-                 "max_clients says %llu",
-                 (unsigned long long)allowed, (unsigned long long)(allowed - worker_base(plan)),
-                 (unsigned long long)plan->max_clients);
+        warn_few(plan, allowed, wanted);
     return true;
+}
+
+void descriptors_share(pid_t worker)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && prlimit(worker, RLIMIT_NOFILE, &limit, NULL) != 0)
+        log_debug("the limit of descriptors of process %d stays: %s", (int)worker, strerror(errno));
 }

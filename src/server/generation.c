@@ -75,10 +75,9 @@ static int read_config(struct lua_State *L)
 
 static bool build_config(struct build *build, const struct packed *packed)
 {
-    bool loaded =
-        packed && packed->bytes
-            ? script_unpack_config(build->script, build->path, packed->bytes, packed->size, &build->problems)
-            : script_load_config(build->script, build->path, &build->problems);
+    bool loaded = packed && packed->bytes ? script_unpack_config(build->script, build->path, packed->bytes,
+                                                                 packed->size, &build->problems)
+                                          : script_load_config(build->script, build->path, &build->problems);
     if (!loaded)
         return false;
     struct lua_State *L = script_state(build->script);
@@ -137,8 +136,8 @@ static struct target *build_builtin(struct build *build, struct cluster *cluster
         indexes[i] = i;
     char error[GENERATION_ERROR];
     bool eject = build->config->clusters[cluster->index].eject;
-    struct target *target = cluster_router(cluster, &config->options, eject, indexes, cluster->count,
-                                           error, sizeof error);
+    struct target *target =
+        cluster_router(cluster, &config->options, eject, indexes, cluster->count, error, sizeof error);
     free(indexes);
     if (!target)
         build_router_problem(build, cluster, error);
@@ -160,9 +159,15 @@ static void build_root(struct build *build, struct cluster *cluster)
 {
     const struct router_config *config = &build->config->clusters[cluster->index].router;
     switch (config->form) {
-    case ROUTER_ALL: cluster->root = cluster_all(cluster); break;
-    case ROUTER_BUILTIN: cluster->root = build_builtin(build, cluster, config); break;
-    case ROUTER_SCRIPT: cluster->root = build_scripted(build, cluster, config); break;
+    case ROUTER_ALL:
+        cluster->root = cluster_all(cluster);
+        break;
+    case ROUTER_BUILTIN:
+        cluster->root = build_builtin(build, cluster, config);
+        break;
+    case ROUTER_SCRIPT:
+        cluster->root = build_scripted(build, cluster, config);
+        break;
     }
 }
 

@@ -20,18 +20,28 @@
 #define MASTER_CHECK 1.0 /* seconds between looks at the heartbeats */
 #define MASTER_GRACE 2.0 /* seconds after the drain until workers are killed */
 
-static bool take_signals(struct master *master)
+/* Until there is something to reload. Stopping needs no care yet, either. */
+static void ignore_signals(void)
+{
+    static const int early[] = {SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE};
+    for (size_t i = 0; i < sizeof early / sizeof *early; i++)
+        signal(early[i], SIG_IGN);
+}
+
+static bool take_signals(struct master *master, char **error)
 {
     static const int taken[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGCHLD};
     sigset_t set;
     sigemptyset(&set);
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
         sigaddset(&set, taken[i]);
-    signal(SIGPIPE, SIG_IGN);
-    /* Inherited as "ignored", a SIGCHLD would reap the workers behind our back. */
-    signal(SIGCHLD, SIG_DFL);
     sigprocmask(SIG_BLOCK, &set, NULL);
+    /* Inherited as ignored, a SIGCHLD would reap the workers behind our back. */
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        signal(taken[i], SIG_DFL);
     master->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (master->signals < 0)
+        *error = xformat("cannot take signals: %s", strerror(errno));
     return master->signals >= 0;
 }
 
@@ -41,9 +51,8 @@ static bool master_prepare(struct master *master, char **error)
 {
     struct plan *plan = master->plan;
     if (!sockets_bind(plan->sockets, NULL, plan->workers, error) ||
-        !sockets_listen(plan->sockets, NULL, error) || !plan_check_log(plan, error))
-        return false;
-    if (!descriptors_provide(plan, error))
+        !sockets_listen(plan->sockets, NULL, error) || !plan_open_log(plan, error) ||
+        !descriptors_provide(plan, error))
         return false;
     if (!board_share()) {
         *error = xformat("no memory for the statistics: %s", strerror(errno));
@@ -51,24 +60,17 @@ static bool master_prepare(struct master *master, char **error)
     }
     board->generation = master->generation;
     board->config_hash = plan->hash;
-    return plan_open_log(plan, error);
+    return true;
 }
 
 static bool master_load(struct master *master)
 {
     char *problems = NULL;
-    master->plan = plan_load(master->path, &problems);
-    if (!master->plan) {
+    master->plan = loader_run(master->path, &problems);
+    if (!master->plan)
         fprintf(stderr, "%s\n", problems);
-        free(problems);
-        return false;
-    }
-    char *error = NULL;
-    if (master_prepare(master, &error))
-        return true;
-    fprintf(stderr, "nydus: %s\n", error);
-    free(error);
-    return false;
+    free(problems);
+    return master->plan != NULL;
 }
 
 /* No new clients; the workers close their copies when they drain. */
@@ -106,12 +108,22 @@ static void master_reopen(struct master *master)
 static void master_signal(struct master *master, int number)
 {
     switch (number) {
-    case SIGCHLD: crew_reap(master); break;
-    case SIGHUP: reload_request(&master->reload); break;
+    case SIGCHLD:
+        crew_reap(master);
+        break;
+    case SIGHUP:
+        reload_request(&master->reload);
+        break;
     case SIGINT:
-    case SIGTERM: master_stop(master); break;
-    case SIGUSR1: master_reopen(master); break;
-    case SIGUSR2: log_warn("SIGUSR2 is ignored: handing over to a new program is not possible yet"); break;
+    case SIGTERM:
+        master_stop(master);
+        break;
+    case SIGUSR1:
+        master_reopen(master);
+        break;
+    case SIGUSR2:
+        log_warn("SIGUSR2 is ignored: handing over to a new program is not possible yet");
+        break;
     }
 }
 
@@ -174,6 +186,11 @@ void master_worker_ended(struct master *master, uint32_t slot, const char *how)
     crew_resize(master, 0);
 }
 
+void master_child_ended(struct master *master, pid_t pid, int status)
+{
+    reload_child_ended(master, pid, status);
+}
+
 /* Milliseconds until something has to be done without being asked. */
 static int master_patience(const struct master *master)
 {
@@ -204,10 +221,12 @@ static void master_duties(struct master *master)
 
 static void master_wait(struct master *master)
 {
-    static struct pollfd fds[BOARD_WORKERS + 1];
-    static uint32_t slots[BOARD_WORKERS + 1];
-    nfds_t count = 0;
-    fds[count++] = (struct pollfd){.fd = master->signals, .events = POLLIN};
+    enum { SIGNALS, LOADER, WORKERS };
+    static struct pollfd fds[WORKERS + BOARD_WORKERS];
+    static uint32_t slots[WORKERS + BOARD_WORKERS];
+    fds[SIGNALS] = (struct pollfd){.fd = master->signals, .events = POLLIN};
+    fds[LOADER] = (struct pollfd){.fd = reload_pipe(&master->reload), .events = POLLIN};
+    nfds_t count = WORKERS;
     for (uint32_t slot = 0; slot < board->workers; slot++) {
         const struct hand *hand = &master->crew.hands[slot];
         if (!hand->pid || hand->channel < 0)
@@ -218,11 +237,13 @@ static void master_wait(struct master *master)
     if (poll(fds, count, master_patience(master)) <= 0)
         return;
     /* Votes first: a worker that voted and died then has voted. */
-    for (nfds_t i = 1; i < count; i++) {
+    for (nfds_t i = WORKERS; i < count; i++) {
         if (fds[i].revents)
             read_worker(master, slots[i]);
     }
-    if (fds[0].revents)
+    if (fds[LOADER].revents)
+        reload_read(&master->reload);
+    if (fds[SIGNALS].revents)
         read_signals(master);
 }
 
@@ -242,14 +263,16 @@ int master_run(const char *path)
     master.path = path;
     master.generation = 1;
     log_set_name("master");
-    if (!take_signals(&master)) {
-        fprintf(stderr, "nydus: cannot take signals: %s\n", strerror(errno));
+    ignore_signals();
+    if (!master_load(&master))
         return 1;
-    }
-    if (master_load(&master)) {
+    char *error = NULL;
+    if (take_signals(&master, &error) && master_prepare(&master, &error)) {
         master_loop(&master);
         log_info("stopped");
     } else {
+        fprintf(stderr, "nydus: %s\n", error);
+        free(error);
         master.exit_code = 1;
     }
     plan_destroy(master.plan);

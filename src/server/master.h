@@ -15,7 +15,7 @@ enum { MASTER_DRAIN = 10 }; /* seconds that clients get for their last replies *
 enum master_state {
     MASTER_STARTING, /* not all workers serve yet, for the first time */
     MASTER_RUNNING,
-    MASTER_STOPPING  /* waits for the workers to leave */
+    MASTER_STOPPING /* waits for the workers to leave */
 };
 
 struct master {
@@ -26,9 +26,9 @@ struct master {
 
     /* Changing at run time */
     enum master_state state;
-    int signals;         /* a signalfd */
-    double check_at;     /* the next look at the heartbeats, master's clock */
-    double kill_at;      /* stopping: when patience ends */
+    int signals;     /* a signalfd */
+    double check_at; /* the next look at the heartbeats, master's clock */
+    double kill_at;  /* stopping: when patience ends */
     int exit_code;
     struct crew crew;
     struct reload reload;
@@ -40,3 +40,5 @@ int master_run(const char *path);
 
 /* The crew's notice that a worker is gone, however it went. */
 void master_worker_ended(struct master *master, uint32_t slot, const char *how);
+/* The same of a child that is no worker. */
+void master_child_ended(struct master *master, pid_t pid, int status);

@@ -11,32 +11,31 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char help[] =
-    "Usage: nydus [options] [config.lua]\n"
-    "\n"
-    "Nydus stands between Redis clients and Redis servers: a router, built in or a\n"
-    "Lua script, decides which server each command goes to. Without options it\n"
-    "serves as config.lua says (default: ./config.lua) until it is told to stop.\n"
-    "\n"
-    "  --check            load everything and print the hosts and the compiled tree\n"
-    "                     of each router, or all problems; exit 0 or 1\n"
-    "  --route COMMAND    print where a command would go and why, for example\n"
-    "                     --route 'GET user:1'; may be repeated; - reads commands\n"
-    "                     from standard input, one per line\n"
-    "  --version          print the version and those of the libraries\n"
-    "  --help             print this\n"
-    "\n"
-    "Signals\n"
-    "  HUP                read the configuration again: all workers take it, or none\n"
-    "  TERM, INT          answer what is under way and leave; twice: leave at once\n"
-    "  USR1               open the log file again\n"
-    "\n"
-    "Environment\n"
-    "  NYDUS_LUA_PATH     the folder of the Lua modules, when not the installed one\n"
-    "  NOTIFY_SOCKET      systemd is told about start, reload and stop (Type=notify)\n"
-    "\n"
-    "Exit codes: 0 stopped as asked, 1 the configuration or the start failed,\n"
-    "2 the command line is wrong.\n";
+static const char help[] = "Usage: nydus [options] [config.lua]\n"
+                           "\n"
+                           "Nydus stands between Redis clients and Redis servers: a router, built in or a\n"
+                           "Lua script, decides which server each command goes to. Without options it\n"
+                           "serves as config.lua says (default: ./config.lua) until it is told to stop.\n"
+                           "\n"
+                           "  --check            load everything and print the hosts and the compiled tree\n"
+                           "                     of each router, or all problems; exit 0 or 1\n"
+                           "  --route COMMAND    print where a command would go and why, for example\n"
+                           "                     --route 'GET user:1'; may be repeated; - reads commands\n"
+                           "                     from standard input, one per line\n"
+                           "  --version          print the version and those of the libraries\n"
+                           "  --help             print this\n"
+                           "\n"
+                           "Signals\n"
+                           "  HUP                read the configuration again: all workers take it, or none\n"
+                           "  TERM, INT          answer what is under way and leave; twice: leave at once\n"
+                           "  USR1               open the log file again\n"
+                           "\n"
+                           "Environment\n"
+                           "  NYDUS_LUA_PATH     the folder of the Lua modules, when not the installed one\n"
+                           "  NOTIFY_SOCKET      systemd is told about start, reload and stop (Type=notify)\n"
+                           "\n"
+                           "Exit codes: 0 stopped as asked, 1 the configuration or the start failed,\n"
+                           "2 the command line is wrong.\n";
 
 void options_print_help(void)
 {
@@ -60,8 +59,7 @@ static bool wrong(const char *format, const char *what)
 static void add_command(struct options *options, const char *text)
 {
     options->action = OPTIONS_ROUTE;
-    options->commands =
-        xrealloc(options->commands, (options->command_count + 1) * sizeof *options->commands);
+    options->commands = xrealloc(options->commands, (options->command_count + 1) * sizeof *options->commands);
     options->commands[options->command_count++] = text;
 }
 

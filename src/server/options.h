@@ -5,17 +5,17 @@
 #include <stddef.h>
 
 enum options_action {
-    OPTIONS_RUN,    /* serve */
-    OPTIONS_CHECK,  /* --check */
-    OPTIONS_ROUTE,  /* --route, once or more */
+    OPTIONS_RUN,   /* serve */
+    OPTIONS_CHECK, /* --check */
+    OPTIONS_ROUTE, /* --route, once or more */
     OPTIONS_VERSION,
     OPTIONS_HELP
 };
 
 struct options {
     enum options_action action;
-    const char *path;       /* config.lua */
-    const char **commands;  /* of --route, in order; owned array of borrowed texts */
+    const char *path;      /* config.lua */
+    const char **commands; /* of --route, in order; owned array of borrowed texts */
     size_t command_count;
 };
 

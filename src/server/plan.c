@@ -73,6 +73,121 @@ struct plan *plan_load(const char *path, char **problems)
     return plan;
 }
 
+/* ---- as bytes: 64-bit numbers, and texts behind their length ---- */
+
+static void put_number(FILE *out, uint64_t number)
+{
+    fwrite(&number, sizeof number, 1, out);
+}
+
+static void put_bytes(FILE *out, const void *bytes, size_t size)
+{
+    put_number(out, size);
+    fwrite(bytes, 1, size, out);
+}
+
+/* What is left to read; `failed` once something was missing. */
+struct cursor {
+    const char *at;
+    size_t left;
+    bool failed;
+};
+
+static const char *get(struct cursor *cursor, uint64_t size)
+{
+    const char *bytes = cursor->at;
+    if (cursor->failed || size > cursor->left) {
+        cursor->failed = true;
+        return NULL;
+    }
+    cursor->at += size;
+    cursor->left -= size;
+    return bytes;
+}
+
+static uint64_t get_number(struct cursor *cursor)
+{
+    uint64_t number = 0;
+    const char *bytes = get(cursor, sizeof number);
+    if (bytes)
+        memcpy(&number, bytes, sizeof number);
+    return number;
+}
+
+/* Fresh memory with a NUL behind it, or NULL. */
+static char *get_bytes(struct cursor *cursor, size_t *size)
+{
+    uint64_t length = get_number(cursor);
+    const char *bytes = get(cursor, length);
+    if (!bytes)
+        return NULL;
+    char *copy = xmalloc(length + 1);
+    memcpy(copy, bytes, length);
+    copy[length] = '\0';
+    if (size)
+        *size = length;
+    return copy;
+}
+
+void plan_write(const struct plan *plan, FILE *out)
+{
+    put_number(out, plan->hash);
+    put_number(out, plan->workers);
+    put_number(out, plan->log_level);
+    put_number(out, plan->clusters);
+    put_number(out, plan->hosts);
+    put_number(out, plan->links);
+    put_number(out, plan->max_clients);
+    put_bytes(out, plan->log_file ? plan->log_file : "", plan->log_file ? strlen(plan->log_file) : 0);
+    put_bytes(out, plan->packed.bytes, plan->packed.size);
+    put_number(out, plan->sockets->count);
+    for (uint32_t i = 0; i < plan->sockets->count; i++) {
+        const struct socket_address *address = &plan->sockets->items[i];
+        put_bytes(out, address->text, strlen(address->text));
+        put_bytes(out, address->cluster, strlen(address->cluster));
+        put_bytes(out, &address->address, address->size);
+    }
+}
+
+static void get_socket(struct cursor *cursor, struct sockets *sockets)
+{
+    size_t size = 0;
+    char *text = get_bytes(cursor, NULL), *cluster = get_bytes(cursor, NULL),
+         *address = get_bytes(cursor, &size);
+    if (address)
+        sockets_put(sockets, text, cluster, address, (socklen_t)size);
+    free(text);
+    free(cluster);
+    free(address);
+}
+
+struct plan *plan_read(const char *bytes, size_t size)
+{
+    struct cursor cursor = {.at = bytes, .left = size};
+    struct plan *plan = xcalloc(1, sizeof *plan);
+    plan->hash = get_number(&cursor);
+    plan->workers = (uint32_t)get_number(&cursor);
+    plan->log_level = (enum log_level)get_number(&cursor);
+    plan->clusters = (uint32_t)get_number(&cursor);
+    plan->hosts = (uint32_t)get_number(&cursor);
+    plan->links = get_number(&cursor);
+    plan->max_clients = get_number(&cursor);
+    plan->log_file = get_bytes(&cursor, NULL);
+    plan->packed.bytes = get_bytes(&cursor, &plan->packed.size);
+    plan->sockets = sockets_create();
+    for (uint64_t left = get_number(&cursor); left > 0 && !cursor.failed; left--)
+        get_socket(&cursor, plan->sockets);
+    if (cursor.failed || cursor.left) {
+        plan_destroy(plan);
+        return NULL;
+    }
+    if (!*plan->log_file) {
+        free(plan->log_file);
+        plan->log_file = NULL;
+    }
+    return plan;
+}
+
 void plan_destroy(struct plan *plan)
 {
     if (!plan)

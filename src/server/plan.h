@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct plan {
     struct packed packed;    /* owned */
@@ -15,15 +16,20 @@ struct plan {
     struct sockets *sockets; /* owned; not bound yet */
     uint32_t workers;        /* how many, "auto" counted out; at most BOARD_WORKERS */
     enum log_level log_level;
-    char *log_file;          /* owned; NULL: stderr */
+    char *log_file; /* owned; NULL: stderr */
     uint32_t clusters, hosts;
-    uint64_t links;          /* connections to hosts that one worker wants to have */
-    uint64_t max_clients;    /* of all clusters together */
+    uint64_t links;       /* connections to hosts that one worker wants to have */
+    uint64_t max_clients; /* of all clusters together */
 };
 
 /* Reads and checks the files at `path`. NULL: *problems has one per line, for
  * the caller to free. */
 struct plan *plan_load(const char *path, char **problems) __attribute__((warn_unused_result));
+
+/* As bytes, and back: the loader sends it to the master. NULL: these are no plan. */
+void plan_write(const struct plan *plan, FILE *out);
+struct plan *plan_read(const char *bytes, size_t size) __attribute__((warn_unused_result));
+
 /* Closes the sockets that the plan still owns. NULL is fine. */
 void plan_destroy(struct plan *plan);
 

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RELOAD_PATIENCE 5.0 /* seconds; longer when the master itself took long */
+#define RELOAD_PATIENCE 5.0 /* seconds; longer when loading took long, too */
 
 void reload_request(struct reload *reload)
 {
@@ -40,7 +40,18 @@ static void reload_end(struct reload *reload)
 void reload_cancel(struct reload *reload)
 {
     reload->wanted = false;
+    loader_cancel(&reload->loader);
     reload_end(reload);
+}
+
+int reload_pipe(const struct reload *reload)
+{
+    return reload->loader.pid ? reload->loader.pipe : -1;
+}
+
+void reload_read(struct reload *reload)
+{
+    loader_read(&reload->loader);
 }
 
 static void publish(bool success, const char *reason)
@@ -166,6 +177,7 @@ static void commit_worker(struct master *master, uint32_t slot, const struct pla
 {
     struct reload *reload = &master->reload;
     struct crew *crew = &master->crew;
+    descriptors_share(crew->hands[slot].pid);
     tell_difference(crew, slot, MESSAGE_UNLISTEN, old->sockets, master->plan->sockets);
     crew_send(crew, slot, &(struct message){.kind = MESSAGE_COMMIT, .generation = reload->generation}, -1);
     tell_difference(crew, slot, MESSAGE_LISTEN, master->plan->sockets, old->sockets);
@@ -218,31 +230,60 @@ static void reload_commit(struct master *master)
         reload_done(master);
 }
 
+static void reload_problems(struct master *master, char *problems)
+{
+    reload_refuse(master, problems);
+    free(problems);
+}
+
 static void reload_begin(struct master *master)
 {
     struct reload *reload = &master->reload;
     char *problems = NULL;
     reload->wanted = false;
     reload->started = crew_clock();
+    reload->deadline = reload->started + LOADER_PATIENCE;
     reload->generation = master->generation + 1;
     board->reloads++;
     notify_reloading();
-    reload->plan = plan_load(master->path, &problems);
+    if (loader_start(&reload->loader, master->path, &problems))
+        reload->phase = RELOAD_LOADING;
+    else
+        reload_problems(master, problems);
+}
+
+/* The files are fine; now the workers have to say. */
+static void reload_loaded(struct master *master)
+{
+    struct reload *reload = &master->reload;
+    char *problems = NULL;
     int memory = -1;
-    if (reload->plan && reload_prepare(master, &problems)) {
+    if (reload_prepare(master, &problems)) {
         memory = reload_memory(&reload->plan->packed);
         if (memory < 0)
             problems = xformat("no memory for the configuration: %s", strerror(errno));
     }
     if (problems) {
-        reload_refuse(master, problems);
-        free(problems);
+        reload_problems(master, problems);
         return;
     }
     reload_ask(master, memory);
     close(memory);
     if (!reload->awaited)
         reload_commit(master);
+}
+
+void reload_child_ended(struct master *master, pid_t pid, int status)
+{
+    struct reload *reload = &master->reload;
+    if (reload->phase != RELOAD_LOADING || pid != reload->loader.pid)
+        return;
+    char *problems = NULL;
+    reload->plan = loader_finish(&reload->loader, master->path, status, &problems);
+    if (reload->plan)
+        reload_loaded(master);
+    else
+        reload_problems(master, problems);
 }
 
 /* Another worker's vote may have ended the matter already. */
@@ -256,10 +297,8 @@ static bool reload_check_in(struct reload *reload, uint32_t slot)
 
 static void reload_no(struct master *master, uint32_t slot, const char *text)
 {
-    char *problems = xformat("worker %u: %s", slot + 1, text);
     reload_abort(master);
-    reload_refuse(master, problems);
-    free(problems);
+    reload_problems(master, xformat("worker %u: %s", slot + 1, text));
 }
 
 void reload_message(struct master *master, uint32_t slot, const struct message *message)
@@ -305,10 +344,20 @@ static void reload_late(struct master *master)
     }
 }
 
+static void reload_stuck(struct master *master)
+{
+    loader_cancel(&master->reload.loader);
+    reload_problems(master,
+                    xformat("%s: it takes longer than %.0f s to load", master->path, LOADER_PATIENCE));
+}
+
 void reload_turn(struct master *master)
 {
     struct reload *reload = &master->reload;
-    if (reload->phase != RELOAD_NONE && crew_clock() >= reload->deadline)
+    bool over = crew_clock() >= reload->deadline;
+    if (reload->phase == RELOAD_LOADING && over)
+        reload_stuck(master);
+    else if (reload->phase != RELOAD_NONE && over)
         reload_late(master);
     if (reload->phase == RELOAD_NONE && reload->wanted && master->state == MASTER_RUNNING)
         reload_begin(master);

@@ -1,6 +1,6 @@
 /* A reload in the master: all workers take the new configuration, or none.
  *
- *   read and check ─► bind new sockets ─► BUILD to every worker ─► votes
+ *   loader ─► plan ─► bind new sockets ─► BUILD to every worker ─► votes
  *      all yes ─► UNLISTEN, COMMIT, LISTEN, DONE ─► echoes ─► new workers, old ones drain
  *      one no, dead or late ─► ABORT: everything stays
  *
@@ -10,6 +10,7 @@
 #pragma once
 #include "base/board.h"
 #include "server/channel.h"
+#include "server/loader.h"
 #include "server/plan.h"
 
 #include <stdbool.h>
@@ -19,16 +20,18 @@ struct master;
 
 enum reload_phase {
     RELOAD_NONE,      /* nothing is going on */
+    RELOAD_LOADING,   /* the loader reads and checks the files */
     RELOAD_VOTING,    /* workers are building */
     RELOAD_COMMITTING /* decided; workers are swapping */
 };
 
 struct reload {
     enum reload_phase phase;
-    bool wanted;         /* SIGHUP came; several count as one */
-    bool retry;          /* this is the second try */
-    struct plan *plan;   /* the new one while voting; owned */
-    uint32_t generation; /* its number */
+    bool wanted; /* SIGHUP came; several count as one */
+    bool retry;  /* this is the second try */
+    struct loader loader;
+    struct plan *plan;        /* the new one while voting; owned */
+    uint32_t generation;      /* its number */
     double started, deadline; /* master's clock, seconds */
     bool awaits[BOARD_WORKERS];
     uint32_t awaited;
@@ -41,6 +44,11 @@ void reload_turn(struct master *master);
 /* MESSAGE_VOTE and MESSAGE_DONE. */
 void reload_message(struct master *master, uint32_t slot, const struct message *message);
 void reload_worker_ended(struct master *master, uint32_t slot, const char *how);
+/* The loader's pipe for poll, or -1; and what is to be done when it is readable. */
+int reload_pipe(const struct reload *reload);
+void reload_read(struct reload *reload);
+/* A child that is no worker has ended: perhaps the loader. */
+void reload_child_ended(struct master *master, pid_t pid, int status);
 /* Is the worker building or swapping? */
 bool reload_awaits(const struct reload *reload, uint32_t slot);
 /* Forgets it without a word: the server stops. */

@@ -5,9 +5,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/route_command.h"
 
+#include "proxy/dispatch.h"
 #include "proxy/host.h"
 #include "proxy/local.h"
 #include "proxy/policy.h"
+#include "proxy/split.h"
 #include "resp/keys.h"
 #include "route/prefix.h"
 #include "route/query.h"
@@ -47,9 +49,7 @@ static void say_node(const struct target *target)
 
 static void say_choice(const char *how, const struct target *next)
 {
-    char line[ROUTE_LINE];
-    snprintf(line, sizeof line, "  %s%s", how, next ? "" : ": there is none");
-    say("", line);
+    printf("%15s%s%s\n", "", how, next ? "" : ": there is none");
 }
 
 /* The longest prefix that has a target of its own. */
@@ -127,15 +127,21 @@ static const struct target *step_function(const struct target *at, struct query 
 static const struct target *step(const struct target *at, struct query *query)
 {
     switch (at->kind) {
-    case TARGET_PREFIX: return step_prefix(at, query);
-    case TARGET_COMMAND: return step_command(at, query);
-    case TARGET_ROUTER: return step_router(at, query);
-    case TARGET_FUNCTION: return step_function(at, query);
-    case TARGET_CLUSTER: return *at->cluster.root;
+    case TARGET_PREFIX:
+        return step_prefix(at, query);
+    case TARGET_COMMAND:
+        return step_command(at, query);
+    case TARGET_ROUTER:
+        return step_router(at, query);
+    case TARGET_FUNCTION:
+        return step_function(at, query);
+    case TARGET_CLUSTER:
+        return *at->cluster.root;
     case TARGET_HOST:
     case TARGET_LIST:
     case TARGET_REPLY:
-    case TARGET_KINDS: break;
+    case TARGET_KINDS:
+        break;
     }
     return at;
 }
@@ -157,8 +163,11 @@ static void walk(const struct target *at, struct query *query, unsigned depth)
     for (unsigned steps = depth; at && steps < ROUTE_STEPS; steps++) {
         say_node(at);
         const struct target *next = step(at, query);
-        if (next == at && at->kind == TARGET_LIST)
+        if (next == at && at->kind == TARGET_LIST) {
+            say("", dispatch_joins(query, at) ? "  the replies are joined into one"
+                                         : "  the client gets an array of the replies");
             walk_list(at, query, depth);
+        }
         if (next == at)
             break;
         at = next;
@@ -206,8 +215,7 @@ static void route_conclude(const struct route *route)
     char line[ROUTE_LINE];
     if (route->leaf_count < 2)
         return;
-    if (route->command->request_policy == REQUEST_MULTI_SHARD &&
-        route->command->response_policy != RESPONSE_AGG_MIN) {
+    if (split_allows(route->command)) {
         snprintf(line, sizeof line, "taken apart: each of the %u gets its keys, the replies are joined",
                  route->leaf_count);
         say("parts", line);
@@ -306,8 +314,8 @@ static bool route_text(const char *text, const struct generation *generation)
         say("error", "unbalanced quotes");
         return false;
     }
-    bool whole = route.size == 0 ||
-                 resp_scan_request(&route.scan, route.bytes, route.size, UINT32_MAX) == RESP_DONE;
+    bool whole =
+        route.size == 0 || resp_scan_request(&route.scan, route.bytes, route.size, UINT32_MAX) == RESP_DONE;
     if (!whole)
         say("error", route.scan.error ? route.scan.error : "this is no command");
     else if (route.size)

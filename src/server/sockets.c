@@ -172,11 +172,18 @@ bool sockets_add(struct sockets *sockets, const char *text, const char *cluster,
     address.text = (char *)text;
     if (find_same(sockets, &address))
         return cannot_listen(text, xstrdup("the address is given twice"), error);
-    address.text = xstrdup(text);
-    address.cluster = xstrdup(cluster);
-    sockets->items = xrealloc(sockets->items, (sockets->count + 1) * sizeof *sockets->items);
-    sockets->items[sockets->count++] = address;
+    sockets_put(sockets, text, cluster, &address.address, address.size);
     return true;
+}
+
+void sockets_put(struct sockets *sockets, const char *text, const char *cluster, const void *address,
+                 socklen_t size)
+{
+    sockets->items = xrealloc(sockets->items, (sockets->count + 1) * sizeof *sockets->items);
+    struct socket_address *item = &sockets->items[sockets->count++];
+    *item = (struct socket_address){.text = xstrdup(text), .cluster = xstrdup(cluster)};
+    item->size = size < sizeof item->address ? size : sizeof item->address;
+    memcpy(&item->address, address, item->size);
 }
 
 static int open_socket(int family)

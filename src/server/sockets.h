@@ -22,10 +22,10 @@ struct socket_address {
     socklen_t size;
 
     /* Changing at run time */
-    int *fds;              /* per worker slot, -1: none; unix: one. Owned */
-    bool *borrowed;        /* per fd: still the current set's */
-    uint32_t count;        /* of fds */
-    dev_t device;          /* unix: our socket file, so that nobody else's is removed */
+    int *fds;       /* per worker slot, -1: none; unix: one. Owned */
+    bool *borrowed; /* per fd: still the current set's */
+    uint32_t count; /* of fds */
+    dev_t device;   /* unix: our socket file, so that nobody else's is removed */
     ino_t inode;
 };
 
@@ -42,6 +42,10 @@ void sockets_destroy(struct sockets *sockets);
  * "name:6380" or "unix:/path". false: *error is a sentence for the caller to free. */
 bool sockets_add(struct sockets *sockets, const char *text, const char *cluster, char **error)
     __attribute__((warn_unused_result));
+
+/* The same for an address that sockets_add has understood before. */
+void sockets_put(struct sockets *sockets, const char *text, const char *cluster, const void *address,
+                 socklen_t size);
 
 /* Binds what is missing for `workers` workers; what `current` (NULL at the start)
  * has of it is borrowed. Nobody can connect to the new ones yet. false: *error

@@ -68,18 +68,34 @@ const char *tree_describe(const struct target *target, char *text, size_t size)
 {
     char quoted[TREE_PREFIX];
     switch (target->kind) {
-    case TARGET_HOST: describe_host(target, text, size); break;
-    case TARGET_ROUTER: describe_router(target, text, size); break;
-    case TARGET_LIST: snprintf(text, size, "list of %u, answered by an array", target->list.count); break;
+    case TARGET_HOST:
+        describe_host(target, text, size);
+        break;
+    case TARGET_ROUTER:
+        describe_router(target, text, size);
+        break;
+    case TARGET_LIST:
+        snprintf(text, size, "list of %u", target->list.count);
+        break;
     case TARGET_REPLY:
         tree_quote(target->reply.bytes, target->reply.size, quoted, sizeof quoted);
         snprintf(text, size, "reply %s", quoted);
         break;
-    case TARGET_PREFIX: snprintf(text, size, "prefix of the key"); break;
-    case TARGET_COMMAND: snprintf(text, size, "command"); break;
-    case TARGET_CLUSTER: snprintf(text, size, "cluster %s", target->cluster.name); break;
-    case TARGET_FUNCTION: snprintf(text, size, "function %s", target->function.name); break;
-    case TARGET_KINDS: *text = '\0'; break;
+    case TARGET_PREFIX:
+        snprintf(text, size, "prefix of the key");
+        break;
+    case TARGET_COMMAND:
+        snprintf(text, size, "command");
+        break;
+    case TARGET_CLUSTER:
+        snprintf(text, size, "cluster %s", target->cluster.name);
+        break;
+    case TARGET_FUNCTION:
+        snprintf(text, size, "function %s", target->function.name);
+        break;
+    case TARGET_KINDS:
+        *text = '\0';
+        break;
     }
     return text;
 }
@@ -130,13 +146,16 @@ static void print_below(FILE *out, const struct target *target, unsigned depth)
         print_prefixes(out, target->prefix.root, depth, path, 0);
         print_branch(out, target->prefix.otherwise, depth, "default");
         break;
-    case TARGET_COMMAND: print_commands(out, target, depth); break;
-    case TARGET_ROUTER: /* its hosts are the cluster's, or said in its line */
+    case TARGET_COMMAND:
+        print_commands(out, target, depth);
+        break;
+    case TARGET_ROUTER:  /* its hosts are the cluster's, or said in its line */
     case TARGET_CLUSTER: /* has a tree of its own */
     case TARGET_HOST:
     case TARGET_REPLY:
     case TARGET_FUNCTION:
-    case TARGET_KINDS: break;
+    case TARGET_KINDS:
+        break;
     }
 }
 

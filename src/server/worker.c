@@ -131,19 +131,34 @@ static void worker_obey(struct worker *worker, const struct message *message, in
 {
     struct message done = {.kind = MESSAGE_DONE, .generation = message->generation};
     switch (message->kind) {
-    case MESSAGE_BUILD: build_next(worker, message, passed); break;
-    case MESSAGE_COMMIT: commit_next(worker, message->generation); break;
-    case MESSAGE_ABORT: discard_next(worker); break;
+    case MESSAGE_BUILD:
+        build_next(worker, message, passed);
+        break;
+    case MESSAGE_COMMIT:
+        commit_next(worker, message->generation);
+        break;
+    case MESSAGE_ABORT:
+        discard_next(worker);
+        break;
     case MESSAGE_LISTEN:
         if (passed >= 0)
             proxy_listen(worker->proxy, passed, message->text, message->cluster);
         return; /* the listener owns the socket */
-    case MESSAGE_UNLISTEN: proxy_unlisten(worker->proxy, message->text); break;
-    case MESSAGE_REOPEN: reopen_log(); break;
-    case MESSAGE_DRAIN: proxy_drain(worker->proxy, (double)message->size, on_drained); break;
-    case MESSAGE_DONE: worker_send(worker, &done); break; /* all that came before is done */
+    case MESSAGE_UNLISTEN:
+        proxy_unlisten(worker->proxy, message->text);
+        break;
+    case MESSAGE_REOPEN:
+        reopen_log();
+        break;
+    case MESSAGE_DRAIN:
+        proxy_drain(worker->proxy, (double)message->size, on_drained);
+        break;
+    case MESSAGE_DONE:
+        worker_send(worker, &done);
+        break; /* all that came before is done */
     case MESSAGE_READY:
-    case MESSAGE_VOTE: break;
+    case MESSAGE_VOTE:
+        break;
     }
     if (passed >= 0)
         close(passed);

@@ -9,7 +9,7 @@
 #include <sys/types.h>
 
 struct worker_options {
-    uint32_t slot;                 /* from 0; its row on the board, its place among the sockets */
+    uint32_t slot; /* from 0; its row on the board, its place among the sockets */
     pid_t master;
     int channel;                   /* its end; the worker's now */
     const char *path;              /* config.lua as the operator calls it */
