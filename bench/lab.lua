@@ -1,0 +1,137 @@
+-- The place where it happens: cores, three redis-servers, programs and their end.
+--
+--   lab.open(here)                 chooses cores, starts and fills the hosts
+--   lab.start(here, name, argv, options)   → program { pid, name, log }
+--   lab.wait_port(program, port)   until it listens; raises with its log
+--   lab.output(argv)               the first line a program prints
+--   lab.pinned(core, argv)         argv on that core; core nil: anywhere
+--   lab.place(here, crowded)       puts the hosts on the proxy's core, or not
+--   lab.close(here)                ends everything and removes the folder
+--   lab.catch_signals()            SIGTERM and SIGHUP raise "interrupted!" as Ctrl-C does
+
+local ffi = require("ffi")
+local sys = require("support.sys")
+local ports = require("support.ports")
+
+ffi.cdef("void (*signal(int number, void (*handler)(int)))(int);")
+
+local M = {}
+
+M.KEYS = 10000
+
+local function read_all(path)
+  local file = io.open(path, "rb")
+  if not file then return "" end
+  local text = file:read("*a")
+  file:close()
+  return text
+end
+
+function M.catch_signals()
+  local handler = ffi.C.signal(sys.signals.INT, nil) -- LuaJIT's own
+  for _, name in ipairs({ "INT", "TERM", "HUP" }) do ffi.C.signal(sys.signals[name], handler) end
+end
+
+function M.start(here, name, argv, options)
+  options = options or {}
+  local program = { name = name, log = ("%s/%s.log"):format(here.dir, name) }
+  program.pid = sys.spawn(argv, { env = options.env, stdout = options.stdout or program.log, stderr = program.log })
+  here.programs[#here.programs + 1] = program
+  return program
+end
+
+function M.wait_port(program, port)
+  sys.wait_until(function()
+    local code = sys.reap(program.pid)
+    if code then error(("it ended (%d): %s"):format(code, read_all(program.log):sub(1, 2000)), 0) end
+    local fd = sys.connect({ port = port }, 1)
+    if fd then sys.close(fd) end
+    return fd
+  end, 10, program.name .. " to listen")
+end
+
+function M.output(argv)
+  local words = {}
+  for i, word in ipairs(argv) do words[i] = "'" .. word .. "'" end
+  local pipe = io.popen(table.concat(words, " ") .. " 2>&1 </dev/null")
+  local line = pipe:read("*l")
+  pipe:close()
+  return line or ""
+end
+
+function M.pinned(core, argv)
+  if not core then return argv end
+  local out = { "taskset", "-c", core }
+  for _, word in ipairs(argv) do out[#out + 1] = word end
+  return out
+end
+
+-- The CPUs this process may use.
+local function allowed_cpus()
+  local list = {}
+  for from, to in read_all("/proc/self/status"):match("Cpus_allowed_list:%s*(%S+)"):gmatch("(%d+)%-?(%d*)") do
+    for cpu = tonumber(from), tonumber(to) or tonumber(from) do list[#list + 1] = cpu end
+  end
+  return list
+end
+
+local function choose_cores()
+  local cpus = allowed_cpus()
+  if #cpus < 2 then return {} end
+  return { proxy = cpus[#cpus - 1], generator = cpus[#cpus] }
+end
+
+-- Every key that the generator asks for is on every host, so that no GET misses
+-- whatever a proxy's placement is.
+local function fill(port)
+  local script = ("for i = 0, %d do redis.call('SET', string.format('key:%%012d', i), string.rep('x', 32)) end")
+    :format(M.KEYS - 1)
+  M.output({ "redis-cli", "-p", tostring(port), "EVAL", script, "0" })
+end
+
+local function start_host(here, number)
+  local port = ports.free()
+  local name = "redis-" .. number
+  local program = M.start(here, name, M.pinned(here.cores.generator, {
+    "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+    "--maxclients", "1000", "--dir", here.dir,
+  }))
+  program.port = port
+  M.wait_port(program, port)
+  fill(port)
+  return program
+end
+
+function M.open(here)
+  local path = os.getenv("PATH") or "/usr/bin:/bin"
+  ffi.C.setenv("PATH", path .. ":/usr/sbin:/sbin", 1) -- where Debian keeps haproxy and nutcracker
+  here.cores = choose_cores()
+  here.hosts = {}
+  for number = 1, 3 do here.hosts[number] = start_host(here, number) end
+end
+
+function M.place(here, crowded)
+  if not here.cores.proxy then return end
+  local core = crowded and here.cores.proxy or here.cores.generator
+  for _, host in ipairs(here.hosts) do
+    M.output({ "taskset", "-a", "-p", "-c", tostring(core), tostring(host.pid) })
+  end
+end
+
+-- Kindly first, so that Nydus ends its workers itself; then by group.
+function M.close(here)
+  local alive = {}
+  for _, program in ipairs(here.programs) do
+    if sys.reap(program.pid) == nil then
+      alive[#alive + 1] = program
+      sys.kill(program.pid, "TERM")
+    end
+  end
+  for _, program in ipairs(alive) do
+    pcall(sys.wait_until, function() return sys.reap(program.pid) end, 2, program.name .. " to end")
+    sys.kill(-program.pid, "KILL")
+  end
+  os.execute(("rm -rf '%s'"):format(here.dir))
+end
+
+return M
