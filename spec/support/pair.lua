@@ -10,6 +10,7 @@
 --   pair.until_reply(client, words, expected, seconds)
 --   pair.until_up(client, fake, key)       asks until the fake host sees it
 --   pair.worker(nydus) → pid               the first worker, once it is there
+--   pair.sanitized                         the build under test keeps freed memory for a while
 --   pair.stats(client)                     the counters in INFO as numbers
 
 local sys = require("support.sys")
@@ -17,6 +18,8 @@ local ports = require("support.ports")
 local Nydus = require("support.nydus")
 
 local M = {}
+
+M.sanitized = (os.getenv("SANITIZER") or "") ~= ""
 
 local ROUTER = [[
 local cluster = ...

@@ -67,7 +67,8 @@ end
 
 local function builtin(cluster, given)
   local o, count = ffi.new("struct router_options"), cluster.count
-  local kind, compat, hash = ffi.new("enum router_kind[1]"), ffi.new("enum router_compat[1]"), ffi.new("enum hash_kind[1]")
+  local kind, compat = ffi.new("enum router_kind[1]"), ffi.new("enum router_compat[1]")
+  local hash = ffi.new("enum hash_kind[1]")
   assert(C.router_kind_parse(given.name, kind) and C.router_compat_parse(given.compat, compat))
   assert(not given.hash or C.hash_kind_parse(given.hash, hash))
   o.kind, o.compat, o.hash, o.unsigned_bytes = kind[0], compat[0], hash[0], not given.signed
@@ -86,7 +87,9 @@ local function build(self, config, dir)
   generation.refs, generation.set = 1, C.target_set_create()
   for _, given in ipairs(config.clusters) do
     local cluster = C.cluster_create(generation, given.name)
-    for _, host in ipairs(given.hosts) do C.cluster_add_host(cluster, C.host_acquire(nil, host_options(given, host))) end
+    for _, host in ipairs(given.hosts) do
+      C.cluster_add_host(cluster, C.host_acquire(nil, host_options(given, host)))
+    end
   end
   C.script_bind(self.c, generation)
   local problem = ffi.new("char *[1]")
@@ -195,7 +198,7 @@ function Script:queries(list, extra)
   return batch
 end
 
-function Script:decide(batch)
+function Script.decide(_, batch)
   header.give("proxy/dispatch.h")
   C.dispatch_route(batch.pointers, batch.count)
 end

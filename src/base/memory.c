@@ -41,6 +41,14 @@ void *xrealloc(void *old, size_t size)
     return memory;
 }
 
+void *xmalloc_line(size_t size)
+{
+    void *memory = aligned_alloc(64, size);
+    if (!memory)
+        memory_exhausted();
+    return memory;
+}
+
 char *xstrdup(const char *text)
 {
     return xstrndup(text, strlen(text));

@@ -8,6 +8,8 @@
 void *xmalloc(size_t size) __attribute__((malloc, returns_nonnull));
 void *xcalloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
 void *xrealloc(void *old, size_t size) __attribute__((returns_nonnull));
+/* On a cache line of its own; size is a multiple of 64. */
+void *xmalloc_line(size_t size) __attribute__((malloc, returns_nonnull, alloc_size(1)));
 char *xstrdup(const char *text) __attribute__((malloc, returns_nonnull));
 char *xstrndup(const char *text, size_t size) __attribute__((malloc, returns_nonnull));
 /* printf into fresh memory. */

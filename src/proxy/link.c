@@ -317,6 +317,7 @@ static struct request *link_pop(struct link *link)
     link->head = request->link_next;
     if (!link->head)
         link->tail = NULL;
+    request_prefetch(link->head);
     link->depth--;
     request->chunk->users--;
     request->chunk = NULL;

@@ -139,10 +139,8 @@ static void janitor(struct ev_loop *loop, ev_timer *timer, int events)
     double now = ev_now(loop);
     advance_clock(proxy, now);
     for (struct host *host = proxy->hosts, *next; host; host = next) {
-        host->refs++; /* a deadline may answer the last request of an old generation */
-        host_tick(host);
         next = host->next;
-        host_release(host);
+        host_tick(host);
     }
     if (++proxy->ticks % JANITOR_SLOW)
         return;

@@ -14,6 +14,8 @@
 /* Unused requests kept for the next ones, and over a request_shrink. */
 enum { REQUEST_KEEP = 4096, REQUEST_FEW = 512 };
 
+_Static_assert(sizeof(struct request) == 256, "a request is four cache lines");
+
 static struct request *free_list;
 static uint32_t free_count;
 
@@ -23,8 +25,9 @@ struct request *request_get(void)
     if (request) {
         free_list = request->next;
         free_count--;
+        request_prefetch(free_list);
     } else {
-        request = xmalloc(sizeof *request);
+        request = xmalloc_line(sizeof *request);
     }
     memset(request, 0, offsetof(struct request, small));
     return request;

@@ -53,7 +53,7 @@ static int push_captures(lua_State *L, const struct pattern *m, const char *at, 
     return count;
 }
 
-/* The place that argument 3 names, or NULL when it is behind the end. */
+/* The place that argument 3 names; as in Lua 5.1, none is behind the end. */
 static const char *start_of(lua_State *L, const struct pattern *m)
 {
     lua_Integer size = m->subject_end - m->subject, init = luaL_optinteger(L, 3, 1);
@@ -61,7 +61,7 @@ static const char *start_of(lua_State *L, const struct pattern *m)
         init = init + size < 0 ? 0 : init + size;
     else if (init > 0)
         init--;
-    return init > size ? NULL : m->subject + init;
+    return m->subject + (init > size ? size : init);
 }
 
 static int find_or_match(lua_State *L, bool find)
@@ -71,7 +71,7 @@ static int find_or_match(lua_State *L, bool find)
     bool anchored = p < m.end && *p == '^';
     if (anchored)
         p++;
-    for (; at && at <= m.subject_end; at++) {
+    for (; at <= m.subject_end; at++) {
         const char *end = try_match(L, &m, at, p);
         if (end && find) {
             lua_pushinteger(L, at - m.subject + 1);

@@ -6,6 +6,7 @@
 #include "base/stats.h"
 #include "script/view.h"
 
+#include <ev.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,9 +201,16 @@ static void batch_take(struct decider *decider, const struct target *function, s
     }
 }
 
+/* Without a loop, five seconds are a turn. */
+static unsigned turn_now(const struct decider *decider)
+{
+    return decider->loop ? ev_iteration(decider->loop) : (unsigned)(seconds_now() / 5);
+}
+
 void decide(void *context, const struct target *function, struct query **queries, size_t count)
 {
     struct decider *decider = context;
+    scrap_turn(&decider->scrap, turn_now(decider));
     for (size_t first = 0; first < count; first += NYDUS_BATCH) {
         size_t here = count - first < NYDUS_BATCH ? count - first : NYDUS_BATCH;
         decider->counters.batches++;

@@ -13,8 +13,11 @@
 
 #include <time.h>
 
+struct ev_loop;
+
 struct decider {
     struct state *state;
+    struct ev_loop *loop; /* whose turns count; NULL: there is none (checks, specs) */
     struct target_set *set;
     struct nydus_batch *batch;
     uint64_t next_handle; /* never used twice, never 0 */

@@ -220,8 +220,8 @@ static const char *match_back(struct pattern *m, const char *s, int digit)
     int i = digit - '1';
     if (i < 0 || i >= m->captures || m->capture[i].size == CAPTURE_OPEN)
         return fail(m, "invalid capture index");
-    size_t size = m->capture[i].size < 0 ? 0 : (size_t)m->capture[i].size;
-    if ((size_t)(m->subject_end - s) < size || memcmp(m->capture[i].at, s, size) != 0)
+    ptrdiff_t size = m->capture[i].size;
+    if (size < 0 || m->subject_end - s < size || memcmp(m->capture[i].at, s, (size_t)size) != 0)
         return NULL;
     return s + size;
 }

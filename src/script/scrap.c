@@ -6,9 +6,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { SCRAP_SECONDS = 5, SCRAP_MAX = 16 * 1024 * 1024 };
+enum { SCRAP_MAX = 64 * 1024 * 1024 }; /* bytes in one turn */
 
 struct scrap_block {
     struct scrap_block *next;
@@ -25,23 +24,19 @@ static void scrap_free(struct scrap_block *block)
     }
 }
 
-/* What is older than SCRAP_SECONDS goes: the old ones, when the young ones have become that old. */
-static void scrap_age(struct scrap *scrap)
+void scrap_turn(struct scrap *scrap, unsigned turn)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    if (scrap->young && now.tv_sec - scrap->since <= SCRAP_SECONDS)
+    if (turn == scrap->turn)
         return;
     scrap_free(scrap->old);
     scrap->old = scrap->young;
     scrap->young = NULL;
     scrap->size = 0;
-    scrap->since = now.tv_sec;
+    scrap->turn = turn;
 }
 
 static struct scrap_block *scrap_add(struct scrap *scrap, const char *bytes, size_t size)
 {
-    scrap_age(scrap);
     if (scrap->size + size > SCRAP_MAX)
         return NULL;
     struct scrap_block *block = xmalloc(sizeof *block + size + 1);

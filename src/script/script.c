@@ -3,6 +3,7 @@
 #include "script/script.h"
 
 #include "base/memory.h"
+#include "proxy/proxy.h"
 #include "script/bindings.h"
 
 #include <lauxlib.h>
@@ -176,11 +177,21 @@ char *script_pack(struct script *script, size_t *size)
 
 /* ---- routers ---- */
 
+/* The loop that the generation serves, or NULL. */
+static struct ev_loop *generation_loop(const struct generation *generation)
+{
+    if (!generation->count || !generation->clusters[0]->count)
+        return NULL;
+    const struct proxy *proxy = generation->clusters[0]->hosts[0]->proxy;
+    return proxy ? proxy->loop : NULL;
+}
+
 void script_bind(struct script *script, struct generation *generation)
 {
     guard_setup(); /* this may be another process than the one that made the state */
     script->generation = generation;
     script->decider.set = generation->set;
+    script->decider.loop = generation_loop(generation);
     generation->set->decide = decide;
     generation->set->context = &script->decider;
 }

@@ -1,0 +1,140 @@
+-- What Nydus keeps in memory: little for who is idle, nothing for what is over.
+
+local support = require("support")
+local pair = require("support.pair")
+
+local MB = 1024 * 1024
+local CLIENTS = 2000
+
+-- Waits until the worker is at most that large; returns what it came to.
+local function settles(worker, limit, seconds)
+  local rss
+  pcall(support.wait_until, function()
+    rss = support.rss(worker)
+    return rss <= limit
+  end, seconds or 6)
+  return rss
+end
+
+local function report(name, text)
+  if os.getenv("NYDUS_REPORT") then print(("%s: %s"):format(name, text)) end
+end
+
+describe("memory", function()
+  it("of an idle client is 512 bytes at most, also after it has sent traffic", function()
+    if pair.sanitized then
+      pending("not with a sanitizer")
+      return
+    end
+    local nydus = support.nydus({ config = { router = "ketama", hosts = { support.redis(), support.redis() } } })
+    local worker = pair.worker(nydus)
+    local client = nydus:client()
+    local words = { "MSET" }
+    for i = 1, 200 do words[#words + 1], words[#words + 2] = "key" .. i, ("x"):rep(100) end
+    client:call(unpack(words))
+    local clients = {}
+    local function connect(count)
+      for _ = 1, count do clients[#clients + 1] = nydus:client() end
+      local line = ("connected_clients:%d\r"):format(#clients + 1)
+      support.wait_until(function() return client:call("INFO", "clients"):find(line, 1, true) end)
+    end
+    local function talk()
+      for i, one in ipairs(clients) do one:command("GET", "key" .. i % 200 + 1) end
+      for _, one in ipairs(clients) do one:read() end
+      for i, one in ipairs(clients) do one:command("SET", "key" .. i % 200 + 1, ("y"):rep(2000)) end
+      for _, one in ipairs(clients) do one:read() end
+    end
+    connect(CLIENTS / 4) -- they fill the pools that all clients share
+    for _ = 1, 2 do talk() end
+    settles(worker, 0, 2.5)
+    local before = support.rss(worker)
+    connect(CLIENTS)
+    local fresh = (support.rss(worker) - before) / CLIENTS
+    talk()
+    local used = (settles(worker, before + CLIENTS * 512) - before) / CLIENTS
+    report("idle client", ("%.0f bytes, %.0f after traffic"):format(fresh, used))
+    assert.is_true(fresh <= 512, ("%.0f bytes before traffic"):format(fresh))
+    assert.is_true(used <= 512, ("%.0f bytes after traffic"):format(used))
+    for _, one in ipairs(clients) do one:close() end
+    support.wait_until(function() return client:call("INFO", "clients"):find("connected_clients:1\r", 1, true) end)
+  end)
+
+  it("goes back after 256 MB of requests were in flight", function()
+    if pair.sanitized then
+      pending("not with a sanitizer")
+      return
+    end
+    local a = support.redis({ fresh = true })
+    local nydus = pair.nydus(a, support.redis(), { timeout = 20 })
+    local worker = pair.worker(nydus)
+    local client, other = nydus:client(), nydus:client()
+    client.timeout = 20
+    for i = 1, 100 do client:call("SET", "a" .. i, "v") end
+    local before = support.rss(worker)
+    for _, size in ipairs({ 1000, 20000, MB }) do
+      a:pause()
+      local count = math.min(256 * MB / size, 4000)
+      local request = support.encode({ "SET", "a", ("x"):rep(size) })
+      for _ = 1, count do client:send(request) end
+      support.wait_until(function() return pair.stats(other).requests >= count end, 10, "all to be in flight")
+      local peak = support.rss(worker)
+      a:resume()
+      for _ = 1, count do assert.equal("OK", (client:read())) end
+      local limit = before * 1.2 + 10 * MB
+      local after = settles(worker, limit)
+      report("peak", ("%d bytes each: before %.1f MB, peak %.1f MB, after %.1f MB"):format(size, before / MB, peak / MB,
+        after / MB))
+      assert.is_true(after <= limit, ("%d bytes each: %.1f MB before, %.1f MB at the peak, %.1f MB after"):format(size,
+        before / MB, peak / MB, after / MB))
+    end
+  end)
+
+  it("goes back after a client has left 200 MB of replies unread", function()
+    if pair.sanitized then
+      pending("not with a sanitizer")
+      return
+    end
+    local redis = support.redis({ fresh = true })
+    local nydus = support.nydus({ config = { hosts = { redis }, defaults = { timeout = 10 } } })
+    local worker = pair.worker(nydus)
+    local other = nydus:client()
+    local before = support.rss(worker)
+    for _, size in ipairs({ 10000, 100000, 20 * MB }) do
+      redis:call("SETRANGE", "big" .. size, tostring(size - 1), "x")
+      local client = nydus:client({ receive_buffer = 65536 })
+      for _ = 1, math.min(3000, 200 * MB / size) do client:command("GET", "big" .. size) end
+      support.wait_until(function() return support.rss(worker) > before + 20 * MB end, 10, "replies to pile up")
+      client:close()
+      local limit = before * 1.2 + 10 * MB
+      local after = settles(worker, limit)
+      report("unread", ("%d bytes each: before %.1f MB, after %.1f MB"):format(size, before / MB, after / MB))
+      assert.is_true(after <= limit,
+        ("%d bytes each: %.1f MB before, %.1f MB after"):format(size, before / MB, after / MB))
+      assert.equal("PONG", other:call("PING"))
+    end
+  end)
+
+  it("does not grow with clients that come and go, and with hosts that break", function()
+    local fake_port = support.redis()
+    local nydus = pair.nydus(fake_port, support.redis())
+    local worker = pair.worker(nydus)
+    local function round()
+      for i = 1, 300 do
+        local one = nydus:client()
+        one:command("SET", "a" .. i, ("x"):rep(5000))
+        one:command("GET", "b" .. i)
+        if i % 3 == 0 then one:reset() else one:close() end
+      end
+      fake_port:call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+      local client = nydus:client()
+      pair.until_reply(client, { "SET", "a", "v" }, "OK", 3)
+      client:close()
+    end
+    for _ = 1, 2 do round() end
+    local before, fds = support.rss(worker), support.fds(worker)
+    for _ = 1, 5 do round() end
+    local after = settles(worker, before + 2 * MB, 3)
+    assert.is_true(after <= before + (pair.sanitized and 64 or 2) * MB, ("grew by %d bytes"):format(after - before))
+    support.wait_until(function() return support.fds(worker) <= fds end, 3, "the descriptors to be closed")
+  end)
+end)
