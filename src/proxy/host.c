@@ -149,9 +149,9 @@ void host_failed(struct host *host, const char *reason)
     free(host->reason);
     host->reason = xstrdup(reason);
     host->failed_at = host->proxy->clock;
-    host->down_until = host->failed_at + options->retry_timeout;
     if (host->down || host->failures < options->failure_limit)
         return;
+    host->down_until = host->failed_at + options->retry_timeout;
     stats->hosts_marked_down++;
     log_warn("host %s of cluster %s is marked down for %g s: %s", options->identifier, options->cluster,
              options->retry_timeout, reason);

@@ -35,6 +35,13 @@ static const double SECONDS_PER_BYTE = 1.0 / (32 * 1024 * 1024);
 
 static void link_event(struct ev_loop *loop, ev_io *watcher, int events);
 static void link_fail(struct link *link, const char *reason);
+
+enum link_end {
+    END_QUIET, /* the host closed a link that had nothing to do */
+    END_OURS,  /* something is missing on our side: the host is not to blame */
+    END_FAULT
+};
+static void link_end(struct link *link, const char *reason, enum link_end end);
 static void link_lost(struct link *link, const char *reason);
 
 struct link *link_create(struct host *host, int32_t db, uint32_t slot)
@@ -54,12 +61,6 @@ static double link_now(const struct link *link)
     return link->proxy->clock;
 }
 
-static void link_set_state(struct link *link, enum link_state state)
-{
-    link->state = state;
-    link->since = link_now(link);
-}
-
 static void link_mark_dirty(struct link *link)
 {
     if (link->dirty)
@@ -75,11 +76,12 @@ static bool link_open(struct link *link, const struct address *address)
 {
     int fd = address_connect(address);
     if (fd < 0) {
-        link_fail(link, strerror(errno));
+        bool ours = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
+        link_end(link, strerror(errno), ours ? END_OURS : END_FAULT);
         return false;
     }
     stream_open(&link->stream, fd, link_event, link);
-    link_set_state(link, LINK_CONNECTING);
+    link->state = LINK_CONNECTING;
     stream_watch(&link->stream, EV_WRITE);
     return true;
 }
@@ -100,6 +102,7 @@ void link_connect(struct link *link)
     struct address address;
     free(link->refusal);
     link->refusal = NULL;
+    link->since = link_now(link);
     if (options->unix_socket_path) {
         if (address_unix(&address, options->unix_socket_path))
             link_open(link, &address);
@@ -108,7 +111,7 @@ void link_connect(struct link *link)
     } else if (address_numeric(&address, options->host, options->port)) {
         link_open(link, &address);
     } else {
-        link_set_state(link, LINK_RESOLVING);
+        link->state = LINK_RESOLVING;
         link->resolve = resolve_start(link->proxy->loop, options->host, options->port, link_resolved, link);
     }
 }
@@ -159,7 +162,7 @@ static void link_greet(struct link *link)
         link_fail(link, status == STREAM_BROKEN ? strerror(why) : "the socket takes no greeting");
         return;
     }
-    link_set_state(link, LINK_GREETING);
+    link->state = LINK_GREETING;
     stream_watch(&link->stream, EV_READ);
 }
 
@@ -174,7 +177,7 @@ static void link_connected(struct link *link)
 
 static void link_ready(struct link *link)
 {
-    link_set_state(link, LINK_READY);
+    link->state = LINK_READY;
     link->tries = 0;
     link->heard = link_now(link);
     stats->links_opened++;
@@ -486,7 +489,7 @@ static void link_rest(struct link *link, const char *reason)
     free(link->reason);
     link->reason = xstrdup(reason);
     link->retry_at = link_now(link) + rest;
-    link_set_state(link, LINK_RESTING);
+    link->state = LINK_RESTING;
 }
 
 static void swallow(struct request *request, const struct reply *reply)
@@ -522,7 +525,7 @@ static bool link_was_quiet(const struct link *link)
     return link->state == LINK_READY && !link->head && !link->in_size;
 }
 
-static void link_end(struct link *link, const char *reason, bool quiet)
+static void link_end(struct link *link, const char *reason, enum link_end end)
 {
     static struct log_limit limit;
     struct request *requests = link->head;
@@ -538,15 +541,15 @@ static void link_end(struct link *link, const char *reason, bool quiet)
         resolve_cancel(link->resolve);
     link->resolve = NULL;
     stats->links_lost++;
-    if (quiet) {
+    if (end == END_QUIET) {
         link->retry_at = 0;
-        link_set_state(link, LINK_IDLE);
+        link->state = LINK_IDLE;
     } else {
         link_rest(link, words);
         if (!link->dead && log_limit_pass(&limit, 10))
             log_warn("link to host %s of cluster %s: %s", link->host->options.identifier,
                      link->host->options.cluster, words);
-        if (!link->dead && (!link->refusal || link->keep))
+        if (end == END_FAULT && !link->dead && (!link->refusal || link->keep))
             host_failed(link->host, words);
     }
     link_return(requests, &chain, words);
@@ -555,13 +558,13 @@ static void link_end(struct link *link, const char *reason, bool quiet)
 
 static void link_fail(struct link *link, const char *reason)
 {
-    link_end(link, reason, false);
+    link_end(link, reason, END_FAULT);
 }
 
 /* The host has ended the connection. */
 static void link_lost(struct link *link, const char *reason)
 {
-    link_end(link, reason, link_was_quiet(link));
+    link_end(link, reason, link_was_quiet(link) ? END_QUIET : END_FAULT);
 }
 
 /* ---- deadlines ---- */
@@ -636,7 +639,7 @@ void link_tick(struct link *link)
     case LINK_RESOLVING:
     case LINK_CONNECTING:
     case LINK_GREETING:
-        if (now - link->since > options->connect_timeout)
+        if (now - link->since > options->connect_timeout + PROXY_CLOCK_STEP)
             link_fail(link, link->state == LINK_GREETING    ? "no answer to the greeting in time"
                             : link->state == LINK_RESOLVING ? "its name was not resolved in time"
                                                             : "connect timed out");

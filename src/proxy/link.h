@@ -44,7 +44,7 @@ struct link {
     bool dirty;
     bool keep; /* reconnects by itself (the configured database) */
     bool dead;
-    double since; /* proxy clock at the last change of state */
+    double since; /* proxy clock when it began to connect */
     double heard; /* proxy clock at the last byte from the host, or of the first wait for one */
     double retry_at;
     char *refusal; /* LINK_RESTING: the host's own error line in the handshake, or NULL */

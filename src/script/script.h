@@ -59,7 +59,7 @@ void script_bind(struct script *script, struct generation *generation);
 
 /* Runs the router script of a cluster and returns its root; `path` as in
  * config.lua, relative to it. The options are those of
- * clusters[cluster->name].router.options in the configuration. NULL: *error has a
+ * clusters[cluster->index + 1].router.options in the configuration. NULL: *error has a
  * sentence or several lines, for the caller to free. */
 struct target *script_router(struct script *script, struct cluster *cluster, const char *path, char **error)
     __attribute__((warn_unused_result));
