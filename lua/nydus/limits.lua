@@ -20,7 +20,7 @@ end
 -- Plain text is looked for by LuaJIT itself: that compiles.
 local function limited_find(find_pattern)
   return function(text, pattern, init, plain)
-    if plain or type(pattern) == "string" and not find(pattern, "[%^%$%*%+%?%.%(%)%[%]%%%-]") then
+    if plain or type(pattern) == "string" and not find(pattern, "[%^%$%*%+%?%.%(%[%%%-]") then
       return find(text, pattern, init, true)
     end
     return find_pattern(text, pattern, init)

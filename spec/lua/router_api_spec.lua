@@ -97,7 +97,8 @@ describe("a router script", function()
       return nydus.reply({ cluster.name, h[0].identifier, h[0].host, h[0].port, h[0].db, h[0].weight, h[0].key,
         tostring(h[0]), tostring(cluster), h[7].key, h[7].identifier, tostring(h[1].host) })]],
       { { "GET", "k" } }, { config = config:gsub("\"unix:/tmp/x.sock\"", "{ unix_socket_path = \"/tmp/x.sock\" }") })
-    assert.equal("reply *12\r\n$4\r\nmain\r\n$1\r\na\r\n$8\r\n10.0.0.1\r\n:7001\r\n:2\r\n:3\r\n:0\r\n$6\r\nhost a\r\n" ..
+    assert.equal("reply *12\r\n$4\r\nmain\r\n$1\r\na\r\n$8\r\n10.0.0.1\r\n:7001\r\n:2\r\n:3\r\n:0\r\n" ..
+      "$6\r\nhost a\r\n" ..
       "$12\r\ncluster main\r\n:7\r\n$23\r\nredis://10.0.0.3:7003/0\r\n$3\r\nnil\r\n", out[1])
   end)
 end)
@@ -148,36 +149,46 @@ describe("nydus", function()
       ["return cluster.hosts[9]"] = "main.lua:2: cluster main has no host with the key 9 (it has 1, 2, 3)",
       ["cluster.hosts[9] = 3"] = "main.lua:2: the hosts of a cluster cannot be changed",
       ["local t = cluster:host('d') return t"] = "main.lua:2: cluster main has no host 'd'; did you mean 'a'?",
-      ["local t = cluster:host(3) return t"] = "main.lua:2: bad argument #1 to 'host' (an identifier is expected, got a number)",
+      ["local t = cluster:host(3) return t"] =
+        "main.lua:2: bad argument #1 to 'host' (an identifier is expected, got a number)",
       ["return cluster.hots"] = "main.lua:2: a cluster has no field 'hots'; did you mean 'host'?",
       ["cluster.name = 'x'"] = "main.lua:2: a cluster cannot be changed (field 'name')",
       ["return cluster.hosts[1].prot"] = "main.lua:2: a host has no field 'prot'; did you mean 'port'?",
       ["return cluster.hosts[1].id"] = "main.lua:2: a host has no field 'id'",
       ["cluster.hosts[1].id_ = 2"] = "main.lua:2: attempt to write to constant location",
-      ["local t = nydus.cluster('mian') return t"] = "main.lua:2: nydus.cluster: there is no cluster 'mian'; did you mean 'main'?",
+      ["local t = nydus.cluster('mian') return t"] =
+        "main.lua:2: nydus.cluster: there is no cluster 'mian'; did you mean 'main'?",
       ["local t = nydus.cluster() return t"] = "main.lua:2: bad argument #1 to 'cluster' (a name is expected, got nil)",
       ["local t = nydus.split{ cluster } return t"] = "main.lua:2: nydus.split: no such function",
       ["local t = nydus.flow(function() end) return t"] = "main.lua:2: nydus.flow: no such function",
       ["local t = nydus.replay('x') return t"] = "main.lua:2: nydus.replay: no such function; did you mean 'reply'?",
       ["nydus.reply = nil"] = "main.lua:2: nydus.reply: the module cannot be changed",
-      ["local t = nydus.reply() return t"] = "main.lua:2: bad argument #1 to 'reply' (a string, number, list, nydus.null or " ..
+      ["local t = nydus.reply() return t"] =
+        "main.lua:2: bad argument #1 to 'reply' (a string, number, list, nydus.null or " ..
         "nydus.status is expected, got nil)",
-      ["local t = nydus.reply({ a = 1 }) return t"] = "main.lua:2: bad argument #1 to 'reply' (a list is expected, got a table " ..
+      ["local t = nydus.reply({ a = 1 }) return t"] =
+        "main.lua:2: bad argument #1 to 'reply' (a list is expected, got a table " ..
         "with the key a)",
-      ["local t = nydus.reply({ 1, nil, 3 }) return t"] = "main.lua:2: bad argument #1 to 'reply' (a list with a gap; " ..
+      ["local t = nydus.reply({ 1, nil, 3 }) return t"] =
+        "main.lua:2: bad argument #1 to 'reply' (a list with a gap; " ..
         "nydus.null stands for nothing)",
       ["local t = {} t[1] = t local r = nydus.reply(t)"] = "main.lua:2: bad argument #1 to 'reply' (lists in lists, " ..
         "more than 32 deep)",
-      ["local t = nydus.error('no such tenant') return t"] = "main.lua:2: nydus.error: an error begins with a word in " ..
+      ["local t = nydus.error('no such tenant') return t"] =
+        "main.lua:2: nydus.error: an error begins with a word in " ..
         "capitals, as in \"ERR no such tenant\"",
       ["local t = nydus.error('ERR a\\nb') return t"] = "main.lua:2: nydus.error: an error is one line",
       ["local t = nydus.error() return t"] = "main.lua:2: bad argument #1 to 'error' (a string is expected, got nil)",
-      ["local t = nydus.status('a\\nb') return t"] = "main.lua:2: bad argument #1 to 'status' (a string of one line is expected)",
-      ["local t = nydus.prefix() return t"] = "main.lua:2: bad argument #1 to 'prefix' (a table of targets is expected, got nil)",
+      ["local t = nydus.status('a\\nb') return t"] =
+        "main.lua:2: bad argument #1 to 'status' (a string of one line is expected)",
+      ["local t = nydus.prefix() return t"] =
+        "main.lua:2: bad argument #1 to 'prefix' (a table of targets is expected, got nil)",
       ["local t = nydus.prefix{ cluster } return t"] = "main.lua:2: nydus.prefix: the key 1 is not a string",
-      ["local t = nydus.prefix{ ['a'] = 1 } return t"] = "main.lua:2: nydus.prefix: a: a target is expected (a host, a cluster, " ..
+      ["local t = nydus.prefix{ ['a'] = 1 } return t"] =
+        "main.lua:2: nydus.prefix: a: a target is expected (a host, a cluster, " ..
         "a router, a list, a reply or a function), got a number",
-      ["local t = nydus.command{ GTE = cluster } return t"] = "main.lua:2: nydus.command: there is no command 'GTE'; " ..
+      ["local t = nydus.command{ GTE = cluster } return t"] =
+        "main.lua:2: nydus.command: there is no command 'GTE'; " ..
         "did you mean 'get'?",
       ["return cluster"] = "clusters.main.router: it leads back to itself through a cluster main",
       ["return nydus.prefix{ a = cluster }"] = "clusters.main.router: it leads back to itself through a prefix",
@@ -285,8 +296,10 @@ describe("req", function()
   end)
 
   it("finds all keys of a command with several", function()
-    assert.equal("*4 :3 $1 a $1 b $1 c", value("{ req.nkeys, req:key(1), req:key(2), req:key(3) }", "SUNION", "a", "b", "c"))
-    assert.equal("*3 :2 $1 y $3 nil", value("{ req.nkeys, req:key(2), tostring(req:key(3)) }", "EVAL", "s", "2", "x", "y", "z"))
+    assert.equal("*4 :3 $1 a $1 b $1 c",
+      value("{ req.nkeys, req:key(1), req:key(2), req:key(3) }", "SUNION", "a", "b", "c"))
+    assert.equal("*3 :2 $1 y $3 nil",
+      value("{ req.nkeys, req:key(2), tostring(req:key(3)) }", "EVAL", "s", "2", "x", "y", "z"))
   end)
 
   it("has empty answers for a command without a key", function()
@@ -318,7 +331,8 @@ describe("req", function()
       ["req[1]"] = "size of C type is unknown or too large",
       ["req + 1"] = "attempt to perform arithmetic on 'struct nydus_req *' and 'number'",
     }) do
-      local answer = route("return function(req)\nlocal x = " .. expression .. " return cluster.hosts[1] end", "GET", "k")
+      local body = "return function(req)\nlocal x = " .. expression .. " return cluster.hosts[1] end"
+      local answer = route(body, "GET", "k")
       assert.equal("error ERR router: main.lua:3: " .. expected, answer, expression)
     end
     assert.equal("error ERR router: main.lua:2: a request cannot be changed (field 'db')",

@@ -83,7 +83,7 @@ void client_queue(struct client *client, struct request *request)
     client->pending++;
     request->client = client;
     request->query.client = client;
-    request->db = client->db;
+    request->query.db = client->db;
     request->done = client_done;
 }
 

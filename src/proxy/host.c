@@ -132,7 +132,7 @@ static uint32_t host_slot(const struct host *host, const struct request *request
 
 void host_send(struct host *host, struct request *request)
 {
-    link_send(host_link(host, host->options.db + request->db, host_slot(host, request)), request);
+    link_send(host_link(host, host->options.db + request->query.db, host_slot(host, request)), request);
 }
 
 static void host_mark(struct host *host, bool down)

@@ -280,7 +280,7 @@ struct request *join_part(struct join *join, uint32_t index)
     part->query.command = whole->query.command;
     part->query.argc = whole->query.argc;
     part->query.client = whole->query.client;
-    part->db = whole->db;
+    part->query.db = whole->query.db;
     part->done = join_part_done;
     part->join = join;
     part->part = index;

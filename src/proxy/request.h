@@ -39,7 +39,7 @@ struct reply {
 
 typedef void request_done(struct request *request, const struct reply *reply);
 
-enum { REQUEST_SMALL_REPLY = 48 }; /* replies that wait for their turn inside the request */
+enum { REQUEST_SMALL_REPLY = 56 }; /* replies that wait for their turn inside the request */
 
 struct request {
     struct query query;        /* first: target and script layers see this */
@@ -55,14 +55,13 @@ struct request {
     char *memory;            /* a big command's own bytes, from malloc: the link takes them over */
     size_t memory_room;
     uint32_t part;    /* which part of the join */
-    int32_t db;       /* the client's database when it came, added to the host's */
     bool answered;    /* in the client's queue: the reply waits in `reply` */
     bool multiple;    /* its keys are routed one by one */
     double queued_at; /* proxy clock when it was given to the link */
     char *reply;      /* answered: the reply, in `small` or from malloc */
     size_t reply_size;
     char small[REQUEST_SMALL_REPLY];
-};
+} __attribute__((aligned(64)));
 
 /* Deep pipelines have thousands of requests in flight, more than the cache
  * holds: fetching the next one while the present one is worked on saves 12 %

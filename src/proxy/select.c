@@ -75,11 +75,11 @@ static void probe_done(struct request *probe, const struct reply *reply)
 {
     struct request *select = probe->context;
     struct client *client = select->client; /* NULL: it left, and the request is only waiting to end */
-    const char *refusal = refusal_anywhere(probe->cluster, probe->db);
+    const char *refusal = refusal_anywhere(probe->cluster, probe->query.db);
     if (reply->failure == FAILURE_NONE) {
-        remember(probe->cluster, probe->db);
+        remember(probe->cluster, probe->query.db);
         if (client) {
-            client->db = probe->db;
+            client->db = probe->query.db;
         }
         request_answer(select, "+OK\r\n", 5);
     } else if (refusal) {
@@ -101,7 +101,7 @@ static void probe_send(struct call *call, struct cluster *cluster, struct host *
         .command = command_find("ping", 4), .bytes = ping, .size = sizeof ping - 1, .argc = 1};
     probe->context = call->request;
     probe->done = probe_done;
-    probe->db = db;
+    probe->query.db = db;
     request_join_cluster(probe, cluster);
     client_hold(call->client);
     host_send(host, probe);

@@ -17,7 +17,7 @@ struct query {
     uint32_t argc;
     uint32_t nkeys;      /* keys this decision is for: all of the command's, or 1 when routed key by key */
     struct resp_arg key; /* the first of them, inside bytes; size 0 and at 0 when nkeys is 0 */
-    int32_t db;          /* the database its client had selected */
+    int32_t db;          /* its client's database when it came; hosts add their own */
     uint8_t attempt;     /* 0 at first, +1 with every retry */
 
     /* In: where the walk begins. Out: the leaf, or the function that has to be asked. */
