@@ -41,7 +41,7 @@ describe("descriptors", function()
       end
     end
     assert.equal(12, served + refused)
-    assert.is_true(served >= 4 and served <= 6, served .. " served")
+    assert.is_true(served >= 4 and refused >= 1, served .. " served")
 
     for _, client in ipairs(clients) do client:close() end
     support.wait_until(function()

@@ -23,7 +23,7 @@ enum chunk_kind {
 /* Header included, so that the allocator sees round numbers. */
 static const size_t POOL_SIZE[] = {2 * 1024, 16 * 1024};
 /* Unused chunks kept over a shrink: a few turns' worth. */
-static const unsigned POOL_KEEP[] = {128, 32};
+static const unsigned POOL_KEEP[] = {32, 8};
 
 struct chunk_pool {
     struct chunk *free;

@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* Unused requests kept for the next ones, and over a request_shrink. */
-enum { REQUEST_KEEP = 4096, REQUEST_FEW = 512 };
+enum { REQUEST_KEEP = 4096, REQUEST_FEW = 64 };
 
 _Static_assert(sizeof(struct request) == 256, "a request is four cache lines");
 
