@@ -61,6 +61,16 @@ describe("broadcast", function()
       assert.equal("PONG", client:call("PING"))
     end)
 
+    it("is an error when one refuses, and no part of the array: KEYS", function()
+      b:call("ACL", "SETUSER", "default", "-keys")
+      assert.matches("^NOPERM .*'keys' command %('keys' was done on 2 of 3 hosts%)$", client:call("KEYS", "*").err)
+    end)
+
+    it("is Redis's own error when all say the same", function()
+      assert.matches("near 'here'$", client:call("SCRIPT", "LOAD", "nonsense here").err)
+      assert.same({ err = "ERR syntax error" }, client:call("FLUSHALL", "NOW"))
+    end)
+
     it("is an error when one is away", function()
       c:stop()
       support.wait_until(function() return client:call("DBSIZE").err end, 5, "the host to be missed")

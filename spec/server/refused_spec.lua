@@ -93,17 +93,6 @@ describe("refused", function()
     end)
   end)
 
-  describe("SCAN", function()
-    it("passes to a single host", function()
-      passes({ "SCAN", "0", "COUNT", "10" })
-    end)
-
-    it("is refused over several hosts", function()
-      local two = support.nydus({ config = { router = "ketama", hosts = { host, support.redis() } } }):client()
-      assert.same({ err = "ERR 'scan' over several hosts is not offered by Nydus yet" }, two:call("SCAN", "0"))
-    end)
-  end)
-
   describe("MOVE and COPY to another database", function()
     it("pass, when the host counts from 0", function()
       passes({ "MOVE", "k", "1" })

@@ -66,6 +66,7 @@ describe("policy", function()
         assert.is_nil(seen[name], name)
         seen[name] = true
         local things = (at.answer ~= nil and 1 or 0) + (at.refusal ~= nil and 1 or 0) + (at.key > 0 and 1 or 0)
+          + (at.keyless ~= nil and 1 or 0)
         assert.equal(1, things, name)
       end
     end)

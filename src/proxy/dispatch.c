@@ -96,10 +96,21 @@ void dispatch_route(struct query **queries, size_t count)
 
 static void dispatch_one(struct request *request);
 
+/* Is the list all hosts of a built-in router, which has no key to choose by? */
+static bool is_keyless(const struct query *query, const struct target *list)
+{
+    return query->router && !query->nkeys && list == query->router->router.all;
+}
+
+bool dispatch_walks(const struct query *query, const struct target *list)
+{
+    return policy_of(query->command)->keyless && is_keyless(query, list);
+}
+
 bool dispatch_joins(const struct query *query, const struct target *list)
 {
     enum request_policy policy = query->command->request_policy;
-    return query->router && !query->nkeys && list == query->router->router.all &&
+    return is_keyless(query, list) &&
            (policy == REQUEST_ALL_SHARDS || policy == REQUEST_ALL_NODES);
 }
 
@@ -108,6 +119,10 @@ static void dispatch_list(struct request *request)
 {
     const struct query *whole = &request->query;
     const struct target *list = whole->target;
+    if (dispatch_walks(whole, list)) {
+        policy_of(whole->command)->keyless(request, whole->router);
+        return;
+    }
     enum join_kind kind = dispatch_joins(whole, list) ? join_kind_of(whole->command) : JOIN_ARRAY;
     uint32_t count = list->list.count;
     struct query query = *whole; /* the whole is gone with its last part's answer */

@@ -20,6 +20,10 @@ void dispatch_leaf(struct request *request);
  * (Nydus's retry: only what cannot have run, or only reads), or fails it. */
 void dispatch_failed(struct request *request, enum failure failure, const char *reason);
 
+/* Does a command without a key, which came to all hosts of a built-in router,
+ * have a way of its own over them (SCAN, RANDOMKEY)? */
+bool dispatch_walks(const struct query *query, const struct target *list);
+
 /* Are the replies of a list joined as the command table says (a built-in router
  * sent a command without key to all of its hosts), or is it the router's own
  * broadcast, which gives an array? */

@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "base/stats.h"
+#include "proxy/dispatch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,16 @@ struct join *join_create(struct request *request, enum join_kind kind, uint32_t 
     join->request = request;
     join->kind = kind;
     join->count = join->left = count;
+    return join;
+}
+
+struct join *join_create_walk(struct request *request, const struct target *router, uint32_t count,
+                              join_finish *finish)
+{
+    struct join *join = join_create(request, JOIN_ARRAY, count);
+    join->left = 0;
+    join->router = router;
+    join->finish = finish;
     return join;
 }
 
@@ -77,9 +88,25 @@ static struct join_part *join_first(struct join *join, bool error)
     return NULL;
 }
 
+/* Did all hosts say the same? Then it is about the command and not about a host. */
+static bool is_unanimous(const struct join *join)
+{
+    const struct join_part *first = &join->parts[0];
+    for (uint32_t i = 1; i < join->count; i++) {
+        const struct join_part *part = &join->parts[i];
+        if (part->size != first->size || memcmp(part->bytes, first->bytes, first->size) != 0)
+            return false;
+    }
+    return true;
+}
+
 /* One error for the whole command: the first one's words, and how far it came. */
 static void join_answer_error(struct join *join, const struct join_part *error)
 {
+    if (is_unanimous(join)) {
+        request_answer(join->request, error->bytes, error->size);
+        return;
+    }
     const char *name = join->request->query.command->name;
     uint32_t parts = 0, keys = 0;
     for (uint32_t i = 0; i < join->count; i++) {
@@ -151,8 +178,7 @@ static void join_answer_numbers(struct join *join)
     free(out);
 }
 
-/* Answers with memory that the client may keep. */
-static void join_answer_given(struct join *join, char *out, size_t size)
+void join_answer_given(struct join *join, char *out, size_t size)
 {
     const struct reply reply = {.bytes = out, .size = size, .give = &out, .give_room = size};
     join->request->done(join->request, &reply);
@@ -269,7 +295,10 @@ static void join_part_done(struct request *request, const struct reply *reply)
     request_put(request);
     if (--join->left)
         return;
-    join_answer(join);
+    if (!join->finish)
+        join_answer(join);
+    else if (!join->finish(join))
+        return;
     join_destroy(join);
 }
 
@@ -286,4 +315,25 @@ struct request *join_part(struct join *join, uint32_t index)
     part->part = index;
     request_join_cluster(part, whole->cluster);
     return part;
+}
+
+void join_ask(struct join *join, uint32_t index, const struct target *host, char *memory, size_t size)
+{
+    struct request *part = join_part(join, index);
+    part->memory = memory;
+    part->memory_room = size;
+    part->query.bytes = memory;
+    part->query.size = (uint32_t)size;
+    part->query.target = host;
+    join->left++;
+    dispatch_leaf(part);
+}
+
+void join_answer_part(struct join *join, uint32_t index)
+{
+    struct join_part *part = &join->parts[index];
+    struct reply reply = {
+        .bytes = part->bytes, .size = part->size, .failure = part->failure, .give = &part->bytes,
+        .give_room = part->size};
+    join->request->done(join->request, &reply);
 }

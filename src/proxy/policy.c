@@ -10,6 +10,7 @@
 #include "proxy/connection.h"
 #include "proxy/help.h"
 #include "proxy/info.h"
+#include "proxy/keyless.h"
 #include "proxy/policy.h"
 #include "proxy/select.h"
 
@@ -47,12 +48,6 @@ static bool copy_database_moved(const struct call *call)
     return false;
 }
 
-static bool several_hosts(const struct call *call)
-{
-    const struct cluster *cluster = client_cluster(call->client);
-    return cluster && cluster->count > 1;
-}
-
 /* Is BLOCK among the options of XREAD or XREADGROUP? The options end where the
  * keys begin; a group or consumer may be called "block". */
 static bool stream_blocks(const struct call *call)
@@ -80,7 +75,6 @@ static bool stream_blocks(const struct call *call)
 #define PRIVATE_LINK "needs a private link to a host, which Nydus does not offer yet"
 #define BLOCK_OPTION "with BLOCK needs a private link to a host, which Nydus does not offer yet"
 #define NOT_YET "is not offered by Nydus yet"
-#define ONE_BY_ONE "over several hosts is not offered by Nydus yet"
 #define OWN_CONFIG "is not allowed through Nydus: its configuration is config.lua, read again on SIGHUP"
 #define HOST_ITSELF "is not allowed through Nydus: it is for the operator of a host, at that host"
 #define OTHER_CLIENTS "is not allowed through Nydus: it would exchange the databases of all clients"
@@ -92,6 +86,7 @@ static bool stream_blocks(const struct call *call)
     {.name = (text), .refusal = "ERR '" text "' " sentence, .when = (condition)},
 #define REFUSED_AS(text, line) {.name = (text), .refusal = (line)},
 #define KEY(text, argument) {.name = (text), .key = (argument)},
+#define KEYLESS(text, function) {.name = (text), .keyless = (function)},
 const struct policy policies[] = {
     {.name = ""}, /* routed by the command table */
 #include "proxy/policy.def"

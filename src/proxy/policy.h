@@ -8,9 +8,12 @@
 #include <stdint.h>
 
 struct call;
+struct request;
+struct target;
 
 typedef void policy_answer(struct call *call);
 typedef bool policy_condition(const struct call *call);
+typedef void policy_keyless(struct request *request, const struct target *router);
 
 struct policy {
     const char *name;       /* "config|get"; a container's refusal covers its subcommands that have no row */
@@ -18,6 +21,8 @@ struct policy {
     const char *refusal;    /* the error line "ERR …" instead of an answer or a route; NULL: none */
     policy_condition *when; /* the refusal holds only then; NULL: always */
     uint32_t key;           /* the argument that routes it as its only key; 0: the command table says */
+    policy_keyless *keyless; /* serves it, when it has no key and came to a built-in router with several
+                              * hosts; NULL: all hosts get it */
 };
 
 /* By the row of the command: 0 is "routed", for most. */
