@@ -212,6 +212,13 @@ void dispatch_batch(struct request **requests, size_t count)
 
 /* ---- failing ---- */
 
+bool dispatch_mends(struct request *request, const struct reply *reply)
+{
+    const struct command *command = request->query.command;
+    policy_mend *mend = command ? policy_of(command)->mend : NULL;
+    return mend && mend(request, reply);
+}
+
 /* Safe to be tried on another host: it has not run, or running it twice changes nothing. */
 static bool may_retry(const struct request *request, enum failure failure)
 {

@@ -20,6 +20,10 @@ void dispatch_leaf(struct request *request);
  * (Nydus's retry: only what cannot have run, or only reads), or fails it. */
 void dispatch_failed(struct request *request, enum failure failure, const char *reason);
 
+/* A host answered with an error: has the request been sent again, after what it
+ * lacked (a script)? Then its answer is still to come. */
+bool dispatch_mends(struct request *request, const struct reply *reply);
+
 /* Does a command without a key, which came to all hosts of a built-in router,
  * have a way of its own over them (SCAN, RANDOMKEY)? */
 bool dispatch_walks(const struct query *query, const struct target *list);

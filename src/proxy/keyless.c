@@ -4,12 +4,32 @@
 
 #include "base/memory.h"
 #include "base/random.h"
+#include "proxy/dispatch.h"
+#include "proxy/host.h"
 #include "proxy/join.h"
 #include "route/target.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+/* ---- one host ---- */
+
+static const struct target *first_up(const struct target *router)
+{
+    for (uint32_t i = 0; i < router->router.count; i++) {
+        const struct host *host = router->router.hosts[i]->host.host;
+        if (!host->down && host->failures == 0)
+            return router->router.hosts[i];
+    }
+    return router->router.hosts[0];
+}
+
+void keyless_first(struct request *request, const struct target *router)
+{
+    request->query.target = first_up(router);
+    dispatch_leaf(request);
+}
 
 /* ---- SCAN ---- */
 

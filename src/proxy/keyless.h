@@ -13,6 +13,10 @@ struct target;
  * place that the router has not (any more) is an invalid cursor. */
 void keyless_scan(struct request *request, const struct target *router);
 
+/* The first host that is up, the first of all when none is: for scripts without
+ * keys, and what any one host can tell. */
+void keyless_first(struct request *request, const struct target *router);
+
 /* A host by chance, and the next ones while they have no keys or are away:
  * null when all are empty, an error when a host that could not be asked may
  * have the only keys. */

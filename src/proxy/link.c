@@ -338,7 +338,8 @@ static void link_reply(struct link *link, const struct reply *reply)
         return;
     }
     struct request *request = link_pop(link);
-    request->done(request, reply);
+    if (reply->bytes[0] != '-' || !dispatch_mends(request, reply))
+        request->done(request, reply);
     if (link->state == LINK_READY)
         chain_trim(&link->stream.out);
 }

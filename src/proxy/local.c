@@ -17,6 +17,9 @@ enum local_verdict local_handle(struct client *client, struct request *request,
         call_fail(&call, "%s", policy->refusal);
         return LOCAL_ANSWERED;
     }
+    if (policy->seen) {
+        policy->seen(&call);
+    }
     return LOCAL_ROUTE;
 }
 

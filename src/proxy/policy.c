@@ -12,6 +12,7 @@
 #include "proxy/info.h"
 #include "proxy/keyless.h"
 #include "proxy/policy.h"
+#include "proxy/scripts.h"
 #include "proxy/select.h"
 
 enum { COMMANDS = 1024 }; /* more than the command table will ever have */
@@ -87,6 +88,7 @@ static bool stream_blocks(const struct call *call)
 #define REFUSED_AS(text, line) {.name = (text), .refusal = (line)},
 #define KEY(text, argument) {.name = (text), .key = (argument)},
 #define KEYLESS(text, function) {.name = (text), .keyless = (function)},
+#define ROUTED(text, ...) {.name = (text), __VA_ARGS__},
 const struct policy policies[] = {
     {.name = ""}, /* routed by the command table */
 #include "proxy/policy.def"

@@ -8,11 +8,14 @@
 #include <stdint.h>
 
 struct call;
+struct reply;
 struct request;
 struct target;
 
 typedef void policy_answer(struct call *call);
 typedef bool policy_condition(const struct call *call);
+typedef void policy_seen(const struct call *call);
+typedef bool policy_mend(struct request *request, const struct reply *reply);
 typedef void policy_keyless(struct request *request, const struct target *router);
 
 struct policy {
@@ -23,6 +26,8 @@ struct policy {
     uint32_t key;           /* the argument that routes it as its only key; 0: the command table says */
     policy_keyless *keyless; /* serves it, when it has no key and came to a built-in router with several
                               * hosts; NULL: all hosts get it */
+    policy_seen *seen;       /* looks at it before it is routed */
+    policy_mend *mend;       /* looks at a host's error reply; true: it has sent the request again */
 };
 
 /* By the row of the command: 0 is "routed", for most. */

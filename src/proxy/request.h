@@ -57,6 +57,7 @@ struct request {
     uint32_t part;    /* which part of the join */
     bool answered;    /* in the client's queue: the reply waits in `reply` */
     bool multiple;    /* its keys are routed one by one */
+    bool mended;      /* was sent to its host again, after what that lacked: not a third time */
     double queued_at; /* proxy clock when it was given to the link */
     char *reply;      /* answered: the reply, in `small` or from malloc */
     size_t reply_size;

@@ -164,7 +164,7 @@ static void walk(const struct target *at, struct query *query, unsigned depth)
         say_node(at);
         const struct target *next = step(at, query);
         if (next == at && at->kind == TARGET_LIST) {
-            say("", dispatch_walks(query, at)   ? "  one of them after the other, as far as it takes"
+            say("", dispatch_walks(query, at)   ? "  one of them at a time"
                     : dispatch_joins(query, at) ? "  the replies are joined into one"
                                                 : "  the client gets an array of the replies");
             walk_list(at, query, depth);
