@@ -11,6 +11,7 @@
 #include "proxy/intake.h"
 #include "proxy/listener.h"
 #include "proxy/proxy.h"
+#include "proxy/session.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -344,6 +345,7 @@ void client_close(struct client *client, const char *reason)
     client->dead = true;
     log_debug("client %llu leaves: %s", (unsigned long long)client->id, reason);
     client_orphan_requests(client);
+    session_leave(client);
     stream_close(&client->stream);
     chain_clear(&client->stream.out);
     client_delist(client);

@@ -16,6 +16,7 @@
 struct cluster;
 struct listener;
 struct proxy;
+struct session;
 
 /* Bytes that wait for the rest of their command, or for their turn. */
 struct input {
@@ -33,6 +34,7 @@ struct client {
     struct client *dirty_next;       /* in proxy->dirty_clients, or in dead_clients */
     struct request *head, *tail;     /* oldest first */
     struct input *input;             /* NULL: nothing waits */
+    struct session *session;         /* NULL: it has nothing open with one host */
     char *name;                      /* CLIENT SETNAME; NULL: none */
     char *library, *library_version; /* CLIENT SETINFO; NULL: none */
     uint64_t id;

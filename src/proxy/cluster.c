@@ -83,6 +83,14 @@ struct target *cluster_all(struct cluster *cluster)
     return target_list(cluster->generation->set, cluster->host_targets, cluster->count);
 }
 
+struct host *cluster_first_up(const struct cluster *cluster)
+{
+    for (uint32_t i = 0; i < cluster->count; i++)
+        if (!cluster->hosts[i]->down)
+            return cluster->hosts[i];
+    return cluster->count ? cluster->hosts[0] : NULL;
+}
+
 struct host *cluster_find_host(const struct cluster *cluster, const char *identifier)
 {
     for (uint32_t i = 0; i < cluster->count; i++)

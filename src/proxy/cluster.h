@@ -48,6 +48,8 @@ struct target *cluster_router(struct cluster *cluster, const struct router_optio
                               const uint32_t *indexes, uint32_t count, char *error, size_t error_size);
 /* Every host in order: the default, as in Nydus. One host: that host. */
 struct target *cluster_all(struct cluster *cluster);
+/* The first host that is not marked down, else the first one, which will say why; NULL: it has none. */
+struct host *cluster_first_up(const struct cluster *cluster);
 struct host *cluster_find_host(const struct cluster *cluster, const char *identifier);
 struct cluster *generation_find(const struct generation *generation, const char *name);
 

@@ -7,6 +7,7 @@
 #include "proxy/call.h"
 #include "proxy/client_command.h"
 #include "proxy/connection.h"
+#include "proxy/transaction.h"
 
 static void echo(struct call *call, uint32_t number)
 {
@@ -45,6 +46,7 @@ void connection_reset(struct call *call)
     free(client->name);
     client->name = NULL;
     client->db = 0;
+    transaction_drop(client);
     request_answer(call->request, "+RESET\r\n", 8);
 }
 

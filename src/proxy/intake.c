@@ -14,6 +14,7 @@
 #include "proxy/local.h"
 #include "proxy/policy.h"
 #include "proxy/proxy.h"
+#include "proxy/transaction.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,11 +101,20 @@ static const struct command *find_command(struct client *client, struct request 
         }
         command = row;
     }
-    if (!command_arity_fits(command, scan->argc)) {
-        request_fail(request, FAILURE_LOCAL, "ERR wrong number of arguments for '%s' command", command->name);
-        return NULL;
-    }
-    return command;
+    if (command_arity_fits(command, scan->argc))
+        return command;
+    bool aborts = transaction_aborts(client, command);
+    request_fail(request, FAILURE_LOCAL, "%s wrong number of arguments for '%s' command",
+                 aborts ? "EXECABORT Transaction discarded because of:" : "ERR", command->name);
+    return NULL;
+}
+
+static enum local_verdict intake_local(struct client *client, struct batch *batch, struct request *request,
+                                       const struct resp_request *scan)
+{
+    if (policy_of(request->query.command)->sends)
+        batch_flush(batch);
+    return local_handle(client, request, scan);
 }
 
 /* Sets the request on its way. `memory`: its bytes' allocation, or NULL when they are borrowed. */
@@ -121,16 +131,21 @@ static void intake_command(struct client *client, struct batch *batch, const cha
     client_queue(client, request);
     stats->requests++;
     const struct command *command = find_command(client, request, start, scan);
-    if (!command)
+    if (!command) {
+        transaction_spoil(client);
         return;
+    }
     request->query.command = command;
     if (!cluster) {
+        transaction_spoil(client);
         request_fail(request, FAILURE_LOCAL, "ERR cluster '%s' is no longer configured",
                      client->listener->cluster_name);
         return;
     }
     request_join_cluster(request, cluster);
-    if (!policy_routes(command) && local_handle(client, request, scan) == LOCAL_ANSWERED)
+    if (client->session && transaction_takes(client, request, scan))
+        return;
+    if (!policy_routes(command) && intake_local(client, batch, request, scan) == LOCAL_ANSWERED)
         return;
     if (!dispatch_find_keys(request, scan))
         return;

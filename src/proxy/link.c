@@ -337,6 +337,10 @@ static void link_reply(struct link *link, const struct reply *reply)
         link_fail(link, "it sent a reply that nobody asked for");
         return;
     }
+    if (link->head->before) {
+        link->head->before--;
+        return;
+    }
     struct request *request = link_pop(link);
     if (reply->bytes[0] != '-' || !dispatch_mends(request, reply))
         request->done(request, reply);
@@ -580,6 +584,7 @@ static struct request *link_bury(struct request *request)
     tombstone->link_next = request->link_next;
     tombstone->chunk = request->chunk;
     tombstone->queued_at = request->queued_at;
+    tombstone->before = request->before;
     tombstone->done = swallow;
     request->link_next = NULL;
     request->chunk = NULL;

@@ -9,11 +9,14 @@ enum local_verdict local_handle(struct client *client, struct request *request,
 {
     const struct policy *policy = policy_of(request->query.command);
     struct call call = {.client = client, .request = request, .scan = scan};
+    if (policy->when && !policy->when(&call)) {
+        return LOCAL_ROUTE;
+    }
     if (policy->answer) {
         policy->answer(&call);
         return LOCAL_ANSWERED;
     }
-    if (policy->refusal && (!policy->when || policy->when(&call))) {
+    if (policy->refusal) {
         call_fail(&call, "%s", policy->refusal);
         return LOCAL_ANSWERED;
     }
@@ -31,7 +34,9 @@ const char *local_refusal(const struct command *command)
 
 bool local_answers(const struct command *command)
 {
-    return policy_of(command)->answer != NULL;
+    const struct policy *policy = policy_of(command);
+    bool keyed_elsewhere = policy->sends && command->spec_count > 0;
+    return policy->answer && !policy->when && !keyed_elsewhere;
 }
 
 bool local_is_http(const char *name, size_t size)

@@ -14,6 +14,7 @@
 #include "proxy/policy.h"
 #include "proxy/scripts.h"
 #include "proxy/select.h"
+#include "proxy/transaction.h"
 
 enum { COMMANDS = 1024 }; /* more than the command table will ever have */
 uint8_t policy_index[COMMANDS];
@@ -82,9 +83,17 @@ static bool stream_blocks(const struct call *call)
 #define MOVED_DATABASE "cannot name a database here: its hosts do not begin at database 0"
 
 #define ANSWERED(text, function) {.name = (text), .answer = (function)},
+#define ANSWERED_OR_SENT(text, function) {.name = (text), .answer = (function), .inside = INSIDE_SENT},
+#define AT_ONCE(text, function) \
+    {.name = (text), .answer = (function), .sends = true, .inside = INSIDE_AT_ONCE},
 #define REFUSED(text, sentence) {.name = (text), .refusal = "ERR '" text "' " sentence},
 #define REFUSED_WHEN(text, condition, sentence) \
     {.name = (text), .refusal = "ERR '" text "' " sentence, .when = (condition)},
+#define REFUSED_OUTSIDE(text, condition, sentence) \
+    {.name = (text),                               \
+     .refusal = "ERR '" text "' " sentence,        \
+     .when = (condition),                          \
+     .inside = INSIDE_SENT},
 #define REFUSED_AS(text, line) {.name = (text), .refusal = (line)},
 #define KEY(text, argument) {.name = (text), .key = (argument)},
 #define KEYLESS(text, function) {.name = (text), .keyless = (function)},

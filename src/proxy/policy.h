@@ -18,16 +18,25 @@ typedef void policy_seen(const struct call *call);
 typedef bool policy_mend(struct request *request, const struct reply *reply);
 typedef void policy_keyless(struct request *request, const struct target *router);
 
+/* What becomes of a command that is answered here, between MULTI and EXEC. */
+enum policy_inside {
+    INSIDE_REFUSED, /* it would change the state of a connection that others share */
+    INSIDE_SENT,    /* the host answers it, as one of the transaction */
+    INSIDE_AT_ONCE  /* it is about the transaction, or ends it */
+};
+
 struct policy {
     const char *name;       /* "config|get"; a container's refusal covers its subcommands that have no row */
     policy_answer *answer;  /* answers it here, now or later (client held); NULL: it does not */
     const char *refusal;    /* the error line "ERR …" instead of an answer or a route; NULL: none */
-    policy_condition *when; /* the refusal holds only then; NULL: always */
+    policy_condition *when; /* the answer or refusal holds only then; NULL: always */
     uint32_t key;           /* the argument that routes it as its only key; 0: the command table says */
     policy_keyless *keyless; /* serves it, when it has no key and came to a built-in router with several
                               * hosts; NULL: all hosts get it */
     policy_seen *seen;       /* looks at it before it is routed */
     policy_mend *mend;       /* looks at a host's error reply; true: it has sent the request again */
+    bool sends;             /* its answer sends to a host: what came before it has to be sent first */
+    enum policy_inside inside;
 };
 
 /* By the row of the command: 0 is "routed", for most. */

@@ -50,17 +50,6 @@ static const char *refusal_anywhere(const struct cluster *cluster, int32_t db)
     return refusal;
 }
 
-/* The one to be asked: it answers for the others. */
-static struct host *first_up(const struct cluster *cluster)
-{
-    for (uint32_t i = 0; i < cluster->count; i++) {
-        if (!cluster->hosts[i]->down) {
-            return cluster->hosts[i];
-        }
-    }
-    return cluster->count > 0 ? cluster->hosts[0] : NULL; /* says why it is down */
-}
-
 /* A host's "-ERR …" as it came, or what its link has kept of it. */
 static void answer_refusal(struct request *select, const char *line)
 {
@@ -121,7 +110,7 @@ static bool fits_hosts(const struct cluster *cluster, int32_t db)
 static void select_number(struct call *call, int32_t db)
 {
     struct cluster *cluster = client_cluster(call->client);
-    struct host *host = cluster ? first_up(cluster) : NULL;
+    struct host *host = cluster ? cluster_first_up(cluster) : NULL; /* answers for the others */
     if (db == call->client->db || (cluster && is_known(cluster, db))) {
         call->client->db = db;
         call_ok(call);

@@ -1,0 +1,213 @@
+/* Transactions; see transaction.h. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/transaction.h"
+
+#include <stdlib.h>
+
+#include "proxy/call.h"
+#include "proxy/cluster.h"
+#include "proxy/keyless.h"
+#include "proxy/pin.h"
+#include "proxy/policy.h"
+#include "proxy/session.h"
+
+static const char multi[] = "*1\r\n$5\r\nMULTI\r\n", exec[] = "*1\r\n$4\r\nEXEC\r\n";
+enum { MULTI_SIZE = sizeof multi - 1, EXEC_SIZE = sizeof exec - 1 };
+
+static bool is_open(const struct client *client)
+{
+    return client->session && client->session->open;
+}
+
+/* Nothing of what is queued will be sent. */
+static void forget_queued(struct session *session)
+{
+    writer_deinit(&session->queued);
+    session->queued = (struct writer){0};
+    session->commands = 0;
+}
+
+void transaction_spoil(struct client *client)
+{
+    if (is_open(client)) {
+        client->session->spoiled = true;
+        forget_queued(client->session);
+    }
+}
+
+void transaction_drop(struct client *client)
+{
+    struct session *session = client->session;
+    if (session) {
+        forget_queued(session);
+        session->open = session->spoiled = false;
+        session_settle(client);
+    }
+}
+
+bool transaction_aborts(struct client *client, const struct command *command)
+{
+    bool is_exec = policy_of(command)->answer == transaction_exec;
+    if (is_exec) {
+        transaction_drop(client);
+    }
+    return is_exec;
+}
+
+void transaction_multi(struct call *call)
+{
+    if (is_open(call->client)) {
+        call_fail(call, "ERR MULTI calls can not be nested");
+        return;
+    }
+    session_get(call->client)->open = true;
+    call_ok(call);
+}
+
+void transaction_discard(struct call *call)
+{
+    if (is_open(call->client)) {
+        transaction_drop(call->client);
+        call_ok(call);
+    } else {
+        call_fail(call, "ERR DISCARD without MULTI");
+    }
+}
+
+/* ---- queueing ---- */
+
+/* Outside of a transaction every host would be asked; one of them alone answers something else. */
+static bool is_for_all_hosts(const struct query *query)
+{
+    const struct policy *policy = policy_of(query->command);
+    enum request_policy tip = query->command->request_policy;
+    if (query->nkeys || policy->answer)
+        return false;
+    return (policy->keyless && policy->keyless != keyless_first) || tip == REQUEST_ALL_SHARDS ||
+           tip == REQUEST_ALL_NODES;
+}
+
+/* false: it has been failed. */
+static bool admit(const struct call *call)
+{
+    const struct command *command = call->request->query.command;
+    const struct policy *policy = policy_of(command);
+    if (command->flags & COMMAND_NO_MULTI) {
+        call_fail(call, "ERR Command not allowed inside a transaction");
+        return false;
+    }
+    if (policy->inside == INSIDE_SENT || (policy->when && !policy->when(call))) {
+        return true;
+    }
+    if (policy->refusal) {
+        call_fail(call, "%s", policy->refusal);
+        return false;
+    }
+    if (policy->answer) {
+        call_fail(call, "ERR '%s' is not allowed inside a transaction through Nydus", command->name);
+        return false;
+    }
+    return true;
+}
+
+/* Finds out where it goes. false: it has been failed. */
+static bool place(const struct call *call, struct session *session)
+{
+    struct request *request = call->request;
+    request->query.target = session->cluster->root;
+    if (!pin_request(request, call->scan, &session->host)) {
+        return false;
+    }
+    if (session->cluster->count > 1 && is_for_all_hosts(&request->query)) {
+        call_fail(call, "ERR '%s' is for all hosts and cannot be in a transaction, which is for one",
+                  request->query.command->name);
+        return false;
+    }
+    return true;
+}
+
+/* Keeps the bytes, within the limit for one request. false: it has been failed. */
+static bool keep(const struct call *call, struct session *session)
+{
+    const struct query *query = &call->request->query;
+    struct writer *queued = &session->queued;
+    size_t limit = session->cluster->max_request;
+    if (session->spoiled) {
+        return true; /* checked like the others, but it will not be sent */
+    }
+    if (queued->size + query->size + MULTI_SIZE + EXEC_SIZE > limit) {
+        call_fail(call, "ERR the transaction is larger than max_request (%zu bytes)", limit);
+        return false;
+    }
+    if (queued->size == 0) {
+        writer_raw(queued, multi, MULTI_SIZE);
+    }
+    writer_raw(queued, query->bytes, query->size);
+    session->commands++;
+    return true;
+}
+
+bool transaction_takes(struct client *client, struct request *request, const struct resp_request *scan)
+{
+    struct call call = {.client = client, .request = request, .scan = scan};
+    if (!is_open(client) || policy_of(request->query.command)->inside == INSIDE_AT_ONCE) {
+        return false;
+    }
+    if (admit(&call) && place(&call, client->session) && keep(&call, client->session)) {
+        request_answer(request, "+QUEUED\r\n", 9);
+    } else {
+        transaction_spoil(client);
+    }
+    return true;
+}
+
+/* ---- EXEC ---- */
+
+/* The EXEC of the client takes over everything that is queued. */
+static void gather(struct request *request, struct session *session)
+{
+    struct writer *queued = &session->queued;
+    if (queued->size == 0) {
+        writer_raw(queued, multi, MULTI_SIZE);
+    }
+    writer_raw(queued, exec, EXEC_SIZE);
+    free(request->memory);
+    request->memory = queued->data;
+    request->memory_room = queued->room;
+    request->query.bytes = queued->data;
+    request->query.size = (uint32_t)queued->size;
+    request->before = session->commands + 1; /* +OK and as many +QUEUED */
+    *queued = (struct writer){0};
+    session_join(session, request);
+}
+
+static void exec_send(struct call *call)
+{
+    struct client *client = call->client;
+    struct session *session = client->session;
+    struct host *host = session->host ? session->host : cluster_first_up(session->cluster);
+    if (!host) {
+        call_fail(call, "ERR there is no host for this transaction");
+        transaction_drop(client);
+        return;
+    }
+    gather(call->request, session);
+    transaction_drop(client);
+    host_send(host, call->request);
+}
+
+void transaction_exec(struct call *call)
+{
+    struct client *client = call->client;
+    if (!is_open(client)) {
+        call_fail(call, "ERR EXEC without MULTI");
+    } else if (client->session->spoiled) {
+        transaction_drop(client);
+        call_fail(call, "EXECABORT Transaction discarded because of previous errors.");
+    } else if (client->session->commands == 0) {
+        transaction_drop(client);
+        request_answer(call->request, "*0\r\n", 4);
+    } else {
+        exec_send(call);
+    }
+}
