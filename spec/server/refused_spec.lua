@@ -75,17 +75,6 @@ describe("refused", function()
   end)
 
   describe("XREAD and XREADGROUP", function()
-    it("are refused, when an option says BLOCK", function()
-      for _, words in ipairs({
-        { "XREAD", "BLOCK", "0", "STREAMS", "s", "$" },
-        { "XREAD", "COUNT", "1", "block", "0", "STREAMS", "s", "$" },
-        { "XREADGROUP", "GROUP", "g", "c", "BLOCK", "0", "STREAMS", "s", ">" },
-        { "XREADGROUP", "GROUP", "g", "c", "COUNT", "1", "NOACK", "BLOCK", "0", "STREAMS", "s", ">" },
-      }) do
-        assert.matches("with BLOCK needs a private link", client:call(unpack(words)).err)
-      end
-    end)
-
     it("pass without", function()
       passes({ "XREAD", "STREAMS", "s", "0" })
       passes({ "XREAD", "COUNT", "5", "STREAMS", "block", "0" })

@@ -58,3 +58,14 @@ uint64_t stats_clients(void)
     }
     return accepted > closed ? accepted - closed : 0;
 }
+
+uint64_t stats_blocked(void)
+{
+    uint64_t blocked = 0, unblocked = 0;
+    uint32_t count = __atomic_load_n(shared_count, __ATOMIC_ACQUIRE);
+    for (uint32_t i = 0; i < count; i++) {
+        unblocked += __atomic_load_n(&shared_rows[i].clients_unblocked, __ATOMIC_RELAXED);
+        blocked += __atomic_load_n(&shared_rows[i].clients_blocked, __ATOMIC_RELAXED);
+    }
+    return blocked > unblocked ? blocked - unblocked : 0;
+}

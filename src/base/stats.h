@@ -29,3 +29,5 @@ void stats_share(const struct stats *rows, const uint32_t *count);
 void stats_sum(struct stats *sum);
 /* Clients connected to all workers together, for max_clients. */
 uint64_t stats_clients(void);
+/* Those of them that wait in a blocking command. */
+uint64_t stats_blocked(void);

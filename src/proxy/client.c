@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -59,7 +60,11 @@ static bool client_has_room(const struct client *client)
 
 static bool client_may_read(const struct client *client)
 {
-    return !client->eof && !client->closing && !client->hold && !client->resume && client_has_room(client);
+    if (client->eof || client->closing)
+        return false;
+    if (client->hold) /* while it waits for a host, its leaving must be noticed */
+        return session_blocks(client) && intake_has_room(client);
+    return !client->resume && client_has_room(client);
 }
 
 static void client_watch(struct client *client)
@@ -171,11 +176,15 @@ void client_done(struct request *request, const struct reply *reply)
 static void client_readable(struct client *client)
 {
     client->active = client_now(client);
-    enum intake_status status = intake_read(client);
+    enum intake_status status = client->hold ? intake_gather(client) : intake_read(client);
     if (client->dead)
         return;
     if (status == INTAKE_BROKEN) {
         client_close(client, strerror(errno));
+        return;
+    }
+    if (status == INTAKE_END && client->hold && session_blocks(client)) {
+        client_close(client, "it closed the connection while a command blocked");
         return;
     }
     if (status == INTAKE_END) {
@@ -225,6 +234,10 @@ void client_finish(struct client *client)
 
 void client_drain(struct client *client)
 {
+    if (session_blocks(client)) {
+        client_close(client, "its command would go on blocking");
+        return;
+    }
     if (client_may_read(client))
         client_readable(client);
     if (!client->dead)
@@ -256,6 +269,8 @@ static bool client_flush(struct client *client)
 
 bool client_turn_end(struct client *client)
 {
+    if (client->session)
+        session_go_on(client);
     if (client->dead)
         return false;
     if (client_waits_for_company(client))
@@ -267,12 +282,23 @@ bool client_turn_end(struct client *client)
         client_close(client, client->eof ? "it closed the connection" : "QUIT or protocol error");
     else
         client_watch(client);
-    return false;
+    return client->resume && !client->hold && !client->dead; /* released just now */
+}
+
+/* A client that blocks and has sent more than is read ahead: has it gone? */
+static bool client_has_hung_up(const struct client *client)
+{
+    struct pollfd poller = {.fd = stream_fd(&client->stream), .events = POLLRDHUP};
+    return poll(&poller, 1, 0) == 1;
 }
 
 void client_tick(struct client *client, double now)
 {
     const struct cluster *cluster = client_cluster(client);
+    if (client->session && session_blocks(client) && client_has_hung_up(client)) {
+        client_close(client, "it closed the connection while a command blocked");
+        return;
+    }
     if (!cluster || !cluster->client_timeout || client->pending)
         return;
     if (now - client->active > cluster->client_timeout)

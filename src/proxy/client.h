@@ -44,7 +44,7 @@ struct client {
     int32_t db;             /* SELECT */
     uint8_t waited;         /* turns that replies have been held back for company */
     bool dirty;
-    bool hold;    /* later commands wait until client_release */
+    bool hold;    /* later commands wait until client_release; nothing is read, unless a command blocks */
     bool resume;  /* there is input that was held back */
     bool blocked; /* the socket takes no more for now */
     bool eof;     /* the peer will send no more */

@@ -62,8 +62,8 @@ static void section_clients(struct writer *out, const struct client *client)
 {
     const struct cluster *cluster = client_cluster(client);
     writer_format(out, "connected_clients:%llu\r\n", (unsigned long long)stats_clients());
-    writer_format(out, "maxclients:%u\r\nblocked_clients:0\r\ntracking_clients:0\r\n",
-                  cluster ? cluster->max_clients : 0);
+    writer_format(out, "maxclients:%u\r\nblocked_clients:%llu\r\ntracking_clients:0\r\n",
+                  cluster ? cluster->max_clients : 0, (unsigned long long)stats_blocked());
     writer_format(out, "worker_clients:%llu\r\n", (unsigned long long)client->proxy->client_count);
 }
 

@@ -21,6 +21,8 @@
 #include <string.h>
 
 enum { INTAKE_BATCH = 128, INTAKE_AHEAD = 16 * 1024, INTAKE_GIVE = 32 * 1024 };
+/* What is read behind a command that blocks: enough to see that the client leaves. */
+enum { INTAKE_GATHER = 256 * 1024 };
 
 /* The commands of one read event, until they are dispatched together. */
 struct batch {
@@ -114,6 +116,10 @@ static enum local_verdict intake_local(struct client *client, struct batch *batc
 {
     if (policy_of(request->query.command)->sends)
         batch_flush(batch);
+    if (client->dead) { /* what was flushed has closed it, and left the request to nobody */
+        request_fail(request, FAILURE_LOCAL, "ERR its client has gone");
+        return LOCAL_ANSWERED;
+    }
     return local_handle(client, request, scan);
 }
 
@@ -314,6 +320,35 @@ enum intake_status intake_read(struct client *client)
     size_t used = intake_commands(client, &scan, into, got, NULL, 0);
     if (used < got && !client->closing && !client->dead)
         intake_keep(client, into + used, got - used, &scan);
+    return INTAKE_OK;
+}
+
+bool intake_has_room(const struct client *client)
+{
+    return !client->input || client->input->end - client->input->start < INTAKE_GATHER;
+}
+
+enum intake_status intake_gather(struct client *client)
+{
+    size_t got;
+    char *scratch = client->proxy->scratch;
+    enum stream_status status = stream_read(&client->stream, scratch, PROXY_READ_SIZE, &got);
+    if (status != STREAM_OK)
+        return status == STREAM_AGAIN ? INTAKE_OK : status == STREAM_END ? INTAKE_END : INTAKE_BROKEN;
+    stats->input_bytes += got;
+    struct input *input = client->input;
+    if (!input) {
+        struct resp_request scan = {0};
+        intake_keep(client, scratch, got, &scan);
+        return INTAKE_OK;
+    }
+    if (input->room - input->end < got) {
+        input->room = input->end + got + input->end / 2;
+        input->data = xrealloc(input->data, input->room);
+    }
+    memcpy(input->data + input->end, scratch, got);
+    input->end += got;
+    client->resume = true;
     return INTAKE_OK;
 }
 

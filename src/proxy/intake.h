@@ -7,6 +7,10 @@ enum intake_status { INTAKE_OK, INTAKE_END, INTAKE_BROKEN };
 
 /* Reads once, and scans, routes and sends every whole command that has come. */
 enum intake_status intake_read(struct client *client);
+/* Reads once, and only keeps what has come: a command blocks. */
+enum intake_status intake_gather(struct client *client);
+/* May it keep more? */
+bool intake_has_room(const struct client *client);
 /* Goes on with input that was held back. */
 void intake_resume(struct client *client);
 /* Forgets input that will not be looked at any more. */

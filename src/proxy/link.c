@@ -51,7 +51,7 @@ struct link *link_create(struct host *host, int32_t db, uint32_t slot)
     link->host = host;
     link->db = db;
     link->slot = slot;
-    link->keep = db == host->options.db;
+    link->keep = db == host->options.db && slot != LINK_PRIVATE;
     stream_init(&link->stream, host->proxy->loop);
     return link;
 }
@@ -537,6 +537,7 @@ static void link_end(struct link *link, const char *reason, enum link_end end)
     struct chain chain = link->stream.out;
     char *words = xstrdup(reason); /* it may be the link's own, or errno's */
 
+    link->epoch++;
     link->head = link->tail = NULL;
     link->depth = 0;
     link->stream.out = (struct chain){0};
@@ -614,7 +615,8 @@ static void link_expire(struct link *link, double before)
 static void link_check_replies(struct link *link, double now)
 {
     /* the clock moves in steps: nobody is called late too early */
-    double timeout = link->host->options.timeout + PROXY_CLOCK_STEP, silent = now - link->heard;
+    double timeout = link->host->options.timeout + link->allowance + PROXY_CLOCK_STEP;
+    double silent = now - link->heard;
     bool moving = link->in_size || link->stream.out.size;
     if (link->head->queued_at >= now - timeout || (moving && silent < timeout))
         return;
@@ -628,13 +630,13 @@ static void link_check_replies(struct link *link, double now)
         host_failed(link->host, "it does not answer in time");
 }
 
-static void link_ping(struct link *link)
+void link_say(struct link *link, const char *bytes, uint32_t size)
 {
-    struct request *ping = request_get();
-    ping->query.bytes = "*1\r\n$4\r\nPING\r\n";
-    ping->query.size = 14;
-    ping->done = swallow;
-    link_send(link, ping);
+    struct request *request = request_get();
+    request->query.bytes = bytes;
+    request->query.size = size;
+    request->done = swallow;
+    link_send(link, request);
 }
 
 void link_tick(struct link *link)
@@ -651,12 +653,14 @@ void link_tick(struct link *link)
                                                             : "connect timed out");
         break;
     case LINK_READY:
-        if (link->head)
+        if (link->head && link->allowance > 0 && link->host->down)
+            link_fail(link, "its host is marked down"); /* it may never close what it has lost */
+        else if (link->head)
             link_check_replies(link, now);
-        else if (!link->keep && now - link->heard > QUIET_CLOSE)
-            link_retire(link, "nobody uses its database");
+        else if (!link->keep && !link->leased && now - link->heard > QUIET_CLOSE)
+            link_retire(link, link->slot == LINK_PRIVATE ? "nobody needs it" : "nobody uses its database");
         else if (now - link->heard > QUIET_PING)
-            link_ping(link);
+            link_say(link, "*1\r\n$4\r\nPING\r\n", 14);
         break;
     case LINK_IDLE:
     case LINK_RESTING:
@@ -672,7 +676,7 @@ void link_retire(struct link *link, const char *reason)
     while (*place != link)
         place = &(*place)->next;
     *place = link->next;
-    link->keep = false;
+    link->keep = link->leased = false;
     link->dead = true;
     if (link->state != LINK_IDLE || link->head)
         link_fail(link, reason);

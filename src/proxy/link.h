@@ -1,4 +1,4 @@
-/* A link: one connection to a host, shared by all clients of the worker.
+/* A link: one connection to a host, shared by all clients of the worker (or lent to one, see lease.h).
  *
  *   requests ─► chain ─► socket ─► Redis          the chain keeps what was sent
  *   done()   ◄─ queue ◄─ replies in order ◄─      until its reply is in
@@ -27,6 +27,8 @@ enum link_state {
     LINK_RESTING, /* failed; not tried again before `retry_at`; requests fail at once */
 };
 
+enum { LINK_PRIVATE = UINT32_MAX }; /* the slot of a link that one client at a time has for itself */
+
 struct link {
     struct stream stream;
     struct proxy *proxy;
@@ -37,13 +39,16 @@ struct link {
     struct resolve *resolve;     /* while LINK_RESOLVING */
     enum link_state state;
     int32_t db;
-    uint32_t slot;     /* which of the host's `connections` */
+    uint32_t slot;     /* which of the host's `connections`, or LINK_PRIVATE */
+    uint32_t epoch;    /* how many connections have ended: another number is another connection */
     uint32_t depth;    /* requests in the queue */
     uint8_t greetings; /* replies of the handshake still to come */
     uint8_t tries;     /* connects in a row that failed */
     bool dirty;
     bool keep; /* reconnects by itself (the configured database) */
     bool dead;
+    bool leased;      /* a private link that somebody has; see lease.h */
+    double allowance; /* seconds that its command may block, added to its deadline; INFINITY: for ever */
     double since; /* proxy clock when it began to connect */
     double heard; /* proxy clock at the last byte from the host, or of the first wait for one */
     double retry_at;
@@ -59,6 +64,8 @@ struct link *link_create(struct host *host, int32_t db, uint32_t slot);
 void link_connect(struct link *link);
 /* Queues a request, or fails it at once when the link rests. */
 void link_send(struct link *link, struct request *request);
+/* Sends a command of Nydus's own; its reply is for nobody. `bytes` are copied. */
+void link_say(struct link *link, const char *bytes, uint32_t size);
 /* The janitor's part: connect and reply deadlines, reconnects. */
 void link_tick(struct link *link);
 /* At the turn's end: writes. */

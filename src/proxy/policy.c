@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "proxy/blocking.h"
 #include "proxy/call.h"
 #include "proxy/client_command.h"
 #include "proxy/cluster.h"
@@ -75,7 +76,6 @@ static bool stream_blocks(const struct call *call)
 }
 
 #define PRIVATE_LINK "needs a private link to a host, which Nydus does not offer yet"
-#define BLOCK_OPTION "with BLOCK needs a private link to a host, which Nydus does not offer yet"
 #define NOT_YET "is not offered by Nydus yet"
 #define OWN_CONFIG "is not allowed through Nydus: its configuration is config.lua, read again on SIGHUP"
 #define HOST_ITSELF "is not allowed through Nydus: it is for the operator of a host, at that host"
@@ -86,14 +86,11 @@ static bool stream_blocks(const struct call *call)
 #define ANSWERED_OR_SENT(text, function) {.name = (text), .answer = (function), .inside = INSIDE_SENT},
 #define AT_ONCE(text, function) \
     {.name = (text), .answer = (function), .sends = true, .inside = INSIDE_AT_ONCE},
+#define BLOCKS(text, condition, function) \
+    {.name = (text), .answer = (function), .when = (condition), .sends = true, .inside = INSIDE_SENT},
 #define REFUSED(text, sentence) {.name = (text), .refusal = "ERR '" text "' " sentence},
 #define REFUSED_WHEN(text, condition, sentence) \
     {.name = (text), .refusal = "ERR '" text "' " sentence, .when = (condition)},
-#define REFUSED_OUTSIDE(text, condition, sentence) \
-    {.name = (text),                               \
-     .refusal = "ERR '" text "' " sentence,        \
-     .when = (condition),                          \
-     .inside = INSIDE_SENT},
 #define REFUSED_AS(text, line) {.name = (text), .refusal = (line)},
 #define KEY(text, argument) {.name = (text), .key = (argument)},
 #define KEYLESS(text, function) {.name = (text), .keyless = (function)},

@@ -5,8 +5,10 @@
 #include "base/memory.h"
 #include "proxy/client.h"
 #include "proxy/cluster.h"
+#include "proxy/lease.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct session *session_get(struct client *client)
 {
@@ -31,14 +33,63 @@ static void session_end(struct client *client)
 void session_settle(struct client *client)
 {
     const struct session *session = client->session;
-    if (session && !session->open)
+    if (session && !session->open && !session->waiting && !session->blocked)
         session_end(client);
 }
 
 void session_leave(struct client *client)
 {
-    if (client->session)
-        session_end(client);
+    struct session *session = client->session;
+    if (!session)
+        return;
+    struct link *blocked = session->blocked;
+    if (session->waiting)
+        request_put(session->waiting); /* nobody else knows it */
+    session_end(client);
+    if (blocked) /* at once: nothing must be popped for a client that has gone */
+        lease_close(blocked, "its client has gone");
+}
+
+/* ---- alone ---- */
+
+static void session_keep_bytes(struct request *request)
+{
+    if (request->memory)
+        return;
+    request->memory_room = request->query.size;
+    request->memory = xmalloc(request->memory_room);
+    memcpy(request->memory, request->query.bytes, request->query.size);
+    request->query.bytes = request->memory;
+}
+
+void session_alone(struct client *client, struct request *request, session_start *start)
+{
+    client_hold(client);
+    if (client->head == request) {
+        start(client, request);
+        return;
+    }
+    session_keep_bytes(request);
+    client->session->waiting = request;
+    client->session->start = start;
+}
+
+void session_go_on(struct client *client)
+{
+    struct session *session = client->session;
+    struct request *request = session->waiting;
+    if (!request || client->head != request)
+        return;
+    session->waiting = NULL;
+    session->start(client, request);
+}
+
+void session_answered(struct request *request, const struct reply *reply)
+{
+    struct client *client = request->client;
+    client_done(request, reply);
+    if (client && !client->dead)
+        client_release(client);
 }
 
 void session_join(const struct session *session, struct request *request)

@@ -1,16 +1,19 @@
-/* A session: what a client has open with one host, and only while it has. A
- * transaction gathers here until EXEC. */
+/* A session: what a client has open with one host, and only while it has: a
+ * transaction that gathers until EXEC, a private link, a command that blocks. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+#include "proxy/client.h"
 #include "resp/writer.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-struct client;
 struct cluster;
 struct host;
+struct link;
 struct request;
+
+typedef void session_start(struct client *client, struct request *request);
 
 struct session {
     struct cluster *cluster; /* where it began; keeps that generation alive */
@@ -21,6 +24,13 @@ struct session {
     bool spoiled;          /* a command was refused: EXEC will be, too */
     uint32_t commands;     /* queued */
     struct writer queued;  /* MULTI and what came behind it, as it will go to the host */
+
+    /* A command that has to run alone, on a private link */
+    struct request *waiting; /* it waits for the replies of those before it; the client is held */
+    session_start *start;    /* what begins it then */
+    struct host *target;     /* whose link it blocks, or will */
+    struct link *blocked;    /* the link on which a command blocks */
+    double patience;         /* seconds it may block */
 };
 
 /* The client's session, made when there is none. Its cluster is the client's present one. */
@@ -29,6 +39,21 @@ struct session *session_get(struct client *client);
 void session_settle(struct client *client);
 /* The client has gone. */
 void session_leave(struct client *client);
+
+/* Holds the client and begins a request of its own as soon as all before it
+ * are answered: private links and shared ones keep no order between them.
+ * `start` sends the request, and ends with session_settle and, when the
+ * request is answered, client_release. The bytes are kept until then. */
+void session_alone(struct client *client, struct request *request, session_start *start);
+/* At the turn's end: is it time for the waiting request? */
+void session_go_on(struct client *client);
+/* Does a command of this client block? */
+static inline bool session_blocks(const struct client *client)
+{
+    return client->session && client->session->blocked;
+}
+/* The `done` of a request that ran alone: the client goes on. */
+void session_answered(struct request *request, const struct reply *reply);
 
 /* Makes a request one of the session's generation, whatever has been loaded since. */
 void session_join(const struct session *session, struct request *request);

@@ -1,0 +1,12 @@
+/* Blocking commands: BLPOP and its like, XREAD with BLOCK. Each runs on a
+ * private link, so that nobody else waits for it, while its client's later
+ * commands wait; a client that leaves takes the link with it. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+struct call;
+
+/* By where the timeout stands: the last argument, the first, or behind BLOCK in milliseconds. */
+void blocking_timeout_last(struct call *call);
+void blocking_timeout_first(struct call *call);
+void blocking_option(struct call *call);

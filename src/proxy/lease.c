@@ -1,0 +1,83 @@
+/* Leases; see lease.h. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/lease.h"
+
+#include "proxy/host.h"
+#include "proxy/link.h"
+
+#include <stddef.h>
+
+/* A host whose shared link is up need not be given a rest. */
+static bool host_is_there(const struct host *host)
+{
+    for (const struct link *link = host->links; link; link = link->next)
+        if (link->keep && link->state == LINK_READY)
+            return true;
+    return false;
+}
+
+static bool is_free(const struct link *link)
+{
+    return link->slot == LINK_PRIVATE && !link->leased && !link->head;
+}
+
+/* Prefers a link that is connected. Counts all private ones. */
+static struct link *find_free(const struct host *host, int32_t db, uint32_t *count)
+{
+    struct link *found = NULL;
+    for (struct link *link = host->links; link; link = link->next) {
+        *count += link->slot == LINK_PRIVATE;
+        if (is_free(link) && link->db == db && (!found || link->state == LINK_READY))
+            found = link;
+    }
+    return found;
+}
+
+/* Makes room for a link by closing one that nobody uses, of another database. */
+static bool retire_free(const struct host *host)
+{
+    for (struct link *link = host->links; link; link = link->next) {
+        if (is_free(link)) {
+            link_retire(link, "its place is needed");
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Private links stand behind the shared ones, which are looked for with every command. */
+static struct link *add_link(struct host *host, int32_t db)
+{
+    struct link **place = &host->links;
+    while (*place)
+        place = &(*place)->next;
+    *place = link_create(host, db, LINK_PRIVATE);
+    return *place;
+}
+
+struct link *lease_take(struct host *host, int32_t db)
+{
+    uint32_t count = 0;
+    db += host->options.db;
+    struct link *link = find_free(host, db, &count);
+    if (!link && count >= LEASE_LIMIT && !retire_free(host))
+        return NULL;
+    if (!link)
+        link = add_link(host, db);
+    if (link->state == LINK_RESTING && host_is_there(host))
+        link->state = LINK_IDLE;
+    link->leased = true;
+    return link;
+}
+
+void lease_return(struct link *link)
+{
+    link->leased = false;
+    link->allowance = 0;
+}
+
+void lease_close(struct link *link, const char *reason)
+{
+    if (!link->dead) /* its host may be gone already */
+        link_retire(link, reason);
+}

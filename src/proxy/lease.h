@@ -1,0 +1,22 @@
+/* Leases: private links to a host, lent to one client at a time, for what would
+ * hold up or confuse the others on a shared link.
+ *
+ * A host keeps those that come back for the next ones; there is a limit per
+ * worker and host, so that many clients do not take all of its connections.
+ * Whoever has a lease keeps the generation alive that knows the host. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include <stdint.h>
+
+struct host;
+struct link;
+
+enum { LEASE_LIMIT = 256 }; /* private links per worker and host, used or not */
+
+/* A link of a database (the client's number) that has nothing to do, or NULL:
+ * the limit is reached. It may have to connect yet; send to it by link_send. */
+struct link *lease_take(struct host *host, int32_t db);
+/* Gives it back, clean: without a watch, and without a command that may block on. */
+void lease_return(struct link *link);
+/* Closes it at once, with whatever it does. */
+void lease_close(struct link *link, const char *reason);
