@@ -104,9 +104,8 @@ static bool name_is(const char *start, const struct resp_request *scan, const ch
 static void check_harmless(const char *start, const struct resp_request *scan)
 {
     static const char *const harmful[] = {
-        "multi", "exec",  "watch",  "subscribe", "psubscribe", "ssubscribe", "monitor",
-        "sync",  "psync", "client", "debug",     "shutdown",   "blpop",      "brpop",
-        "quit",  "hello", "reset",  "config",    "wait",       "readonly",   "swapdb"};
+        "subscribe", "psubscribe", "ssubscribe", "monitor", "sync",     "psync", "client", "debug",
+        "shutdown",  "quit",       "hello",      "reset",   "config",   "wait",  "readonly", "swapdb"};
     for (size_t i = 0; i < sizeof harmful / sizeof *harmful; i++)
         CHECK(!name_is(start, scan, harmful[i]));
 }
@@ -350,7 +349,8 @@ static void world_end(struct world *world)
 struct owed {
     struct text *replies;
     size_t count, room;
-    bool dropped; /* HTTP: the connection may end before anything is delivered */
+    bool dropped;    /* HTTP, or a command that blocks when the client leaves: replies may be missing */
+    bool transaction; /* there is one: what would be the reply may be "+QUEUED" */
 };
 
 static struct text *owed_add(struct owed *owed)
@@ -380,6 +380,10 @@ static bool owed_command(struct owed *owed, const struct world *world, const cha
     struct text *reply = owed_add(owed);
     if (!command || !command_arity_fits(command, scan->argc))
         return true;
+    owed->dropped |= (command->flags & COMMAND_BLOCKING) != 0;
+    owed->transaction |= name_is(start, scan, "multi");
+    if (owed->transaction)
+        return !name_is(start, scan, "quit");
     if (name_is(start, scan, "echo"))
         add_bulk(reply, start + scan->args[1].at, scan->args[1].size);
     else if (by_key(world) && (name_is(start, scan, "get") || name_is(start, scan, "mget")))

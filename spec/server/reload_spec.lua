@@ -1,5 +1,4 @@
 local support = require("support")
-local sys = require("support.sys")
 
 local function kill(signal, pid)
   assert.equal(0, (support.run({ "kill", "-" .. signal, tostring(pid) })))
@@ -54,7 +53,6 @@ end
 
 -- As many clients as this process may have descriptors for.
 local function many_clients(nydus, count)
-  support.run({ "prlimit", "--pid", tostring(sys.getpid()), "--nofile=8192:" })
   local clients = {}
   for i = 1, count do
     local ok, client = pcall(nydus.client, nydus)

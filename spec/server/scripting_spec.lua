@@ -12,11 +12,6 @@ local function server(hosts, router, files)
   return support.nydus({ config = { router = router or "ketama", hosts = hosts }, files = files })
 end
 
-local function sorted(list)
-  table.sort(list)
-  return list
-end
-
 describe("scripting", function()
   local a, b, c, client
 

@@ -7,6 +7,7 @@ local sys = require("support.sys")
 require("support")
 
 sys.remove_stale()
+sys.raise_descriptors(8192)
 
 local function enter()
   scope.enter()

@@ -8,6 +8,7 @@
 --   sys.spawn{ argv, env=, stdout=, stderr=, stdin= } → pid
 --   sys.reap(pid) → nil while it runs, else exit code or -signal
 --   sys.kill(pid, signal)              false when there is no such process
+--   sys.raise_descriptors(count)       this process may open so many, if the system lets it
 --   sys.listen(address) / connect(address, seconds) / accept(fd) → fd
 --   sys.read(fd, size) / write(fd, bytes, from) → nil, "again" | "closed" …
 --   sys.poll(fd, "r" | "w" | "rw", seconds) → readable, writable
@@ -25,6 +26,7 @@ struct nds_sockaddr_in { uint16_t family; uint16_t port; uint8_t addr[4]; char z
 struct nds_sockaddr_in6 { uint16_t family; uint16_t port; uint32_t flow; uint8_t addr[16]; uint32_t scope; };
 struct nds_sockaddr_un { uint16_t family; char path[108]; };
 struct nds_linger { int onoff; int seconds; };
+struct nds_rlimit { unsigned long soft, hard; };
 nds_pid fork(void);
 nds_pid getpid(void);
 nds_pid getppid(void);
@@ -34,6 +36,8 @@ int execvp(const char *file, char *const argv[]);
 int kill(nds_pid pid, int signal);
 nds_pid waitpid(nds_pid pid, int *status, int options);
 int prctl(int option, ...);
+int getrlimit(int resource, struct nds_rlimit *limit);
+int setrlimit(int resource, const struct nds_rlimit *limit);
 void _exit(int status);
 int setenv(const char *name, const char *value, int overwrite);
 int unsetenv(const char *name);
@@ -66,6 +70,7 @@ local EINTR, EAGAIN, EINPROGRESS, ESRCH, ECHILD = 4, 11, 115, 3, 10
 local POLLIN, POLLOUT = 1, 4
 local MSG_NOSIGNAL = 0x4000
 local SOL_SOCKET = 1
+local RLIMIT_NOFILE = 7
 local NONBLOCK_CLOEXEC = bit.bor(0x800, 0x80000)
 
 M.signals = {
@@ -182,6 +187,16 @@ end
 
 function M.getpid()
   return C.getpid()
+end
+
+-- A shell of Debian allows 1024, too few for specs with thousands of clients.
+function M.raise_descriptors(wanted)
+  local limit = ffi.new("struct nds_rlimit")
+  C.getrlimit(RLIMIT_NOFILE, limit)
+  if limit.soft < wanted then
+    limit.soft = limit.hard < wanted and limit.hard or wanted
+    C.setrlimit(RLIMIT_NOFILE, limit)
+  end
 end
 
 function M.is_root()

@@ -6,6 +6,7 @@
  * Replies leave in the order of the queue, whatever the hosts do. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+#include "base/rest.h"
 #include "net/stream.h"
 #include "proxy/request.h"
 #include "resp/resp.h"
@@ -20,10 +21,8 @@ struct session;
 
 /* Bytes that wait for the rest of their command, or for their turn. */
 struct input {
-    char *data;   /* from malloc */
-    size_t start; /* data[start..end) is not consumed yet */
-    size_t end, room;
-    struct resp_request scan; /* of the command that begins at start */
+    struct rest rest;
+    struct resp_request scan; /* of the command that begins the rest */
 };
 
 struct client {

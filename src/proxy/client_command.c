@@ -109,8 +109,8 @@ static void describe(struct writer *out, const struct client *client, const char
 {
     char peer[128], own[128];
     double now = ev_now(client->proxy->loop);
-    size_t input = client->input ? client->input->end - client->input->start : 0;
-    size_t room = client->input ? client->input->room - input : 0;
+    size_t input = client->input ? client->input->rest.size : 0;
+    size_t room = client->input ? client->input->rest.room - input : 0;
     writer_format(out, "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=N db=%d",
                   (unsigned long long)client->id, client_address(client, peer, sizeof peer),
                   local_address(client, own, sizeof own), stream_fd(&client->stream),

@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INTAKE_BATCH = 128, INTAKE_AHEAD = 16 * 1024, INTAKE_GIVE = 32 * 1024 };
+enum { INTAKE_BATCH = 128 };
 /* What is read behind a command that blocks: enough to see that the client leaves. */
 enum { INTAKE_GATHER = 256 * 1024 };
 
@@ -214,7 +214,7 @@ static size_t intake_commands(struct client *client, struct resp_request *scan, 
             intake_error(client, scan->error);
         } else if (status == RESP_INLINE) {
             intake_inline(client, &batch, data + at, whole);
-        } else if (owner && whole >= INTAKE_GIVE && at + whole == size) {
+        } else if (owner && whole >= REST_GIVE && at + whole == size) {
             batch_flush(&batch); /* those before it lie in the same memory */
             if (client->dead)
                 break;
@@ -237,20 +237,18 @@ void intake_drop(struct client *client)
 {
     if (!client->input)
         return;
-    free(client->input->data);
+    rest_drop(&client->input->rest);
     free(client->input);
     client->input = NULL;
     client->resume = false;
 }
 
-/* Copies the rest of a read; it is small: less than a read, or a command's beginning. */
-static void intake_keep(struct client *client, const char *rest, size_t size, const struct resp_request *scan)
+static void intake_keep(struct client *client, const char *bytes, size_t size,
+                        const struct resp_request *scan)
 {
     struct input *input = xmalloc(sizeof *input);
-    size_t ahead = scan->want < INTAKE_AHEAD ? scan->want : INTAKE_AHEAD;
-    *input = (struct input){.end = size, .room = size + ahead, .scan = *scan};
-    input->data = xmalloc(input->room);
-    memcpy(input->data, rest, size);
+    input->scan = *scan;
+    rest_keep(&input->rest, bytes, size, scan->want);
     client->input = input;
     client->resume = client->hold;
 }
@@ -260,17 +258,16 @@ static void intake_keep(struct client *client, const char *rest, size_t size, co
 static void intake_input(struct client *client)
 {
     struct input *input = client->input;
-    char *owner = input->data;
+    char *data = input->rest.data, *owner = data;
+    size_t size = input->rest.size;
     client->input = NULL;
-    size_t size = input->end - input->start;
-    size_t used =
-        intake_commands(client, &input->scan, input->data + input->start, size, &owner, input->room);
+    size_t used = intake_commands(client, &input->scan, data, size, &owner, input->rest.room);
     if (!used && intake_goes_on(client)) {
         client->input = input;
         return;
     }
     if (used < size && !client->closing && !client->dead)
-        intake_keep(client, input->data + input->start + used, size - used, &input->scan);
+        intake_keep(client, data + used, size - used, &input->scan);
     free(owner);
     free(input);
 }
@@ -279,23 +276,7 @@ static void intake_input(struct client *client)
 static bool input_lacks_bulk(const struct input *input)
 {
     const struct resp_request *scan = &input->scan;
-    return scan->bulk >= 0 && scan->seen + 1 == scan->argc && input->end + scan->want >= INTAKE_GIVE;
-}
-
-/* Room for more of a begun command: never more than twice what has come,
- * whatever length it promises. Returns how much may be read: to the end of a
- * big bulk exactly, else as much as there is room. */
-static size_t input_make_room(struct input *input)
-{
-    bool exact = input_lacks_bulk(input);
-    size_t have = input->end, want = exact ? input->scan.want : INTAKE_AHEAD;
-    if (input->room - have < want) {
-        size_t room = have * 2 + INTAKE_AHEAD;
-        input->room = exact && room > have + want ? have + want : room;
-        input->data = xrealloc(input->data, input->room);
-    }
-    size_t left = input->room - have, most = exact ? want : PROXY_READ_SIZE;
-    return left < most ? left : most;
+    return scan->bulk >= 0 && scan->seen + 1 == scan->argc && input->rest.size + scan->want >= REST_GIVE;
 }
 
 enum intake_status intake_read(struct client *client)
@@ -304,15 +285,15 @@ enum intake_status intake_read(struct client *client)
     struct input *input = client->input;
     char *into = client->proxy->scratch;
     if (input) {
-        room = input_make_room(input);
-        into = input->data + input->end;
+        room = rest_make_room(&input->rest, input->scan.want, input_lacks_bulk(input), PROXY_READ_SIZE);
+        into = input->rest.data + input->rest.size;
     }
     enum stream_status status = stream_read(&client->stream, into, room, &got);
     if (status != STREAM_OK)
         return status == STREAM_AGAIN ? INTAKE_OK : status == STREAM_END ? INTAKE_END : INTAKE_BROKEN;
     stats->input_bytes += got;
     if (input) {
-        input->end += got;
+        input->rest.size += got;
         intake_input(client);
         return INTAKE_OK;
     }
@@ -325,7 +306,7 @@ enum intake_status intake_read(struct client *client)
 
 bool intake_has_room(const struct client *client)
 {
-    return !client->input || client->input->end - client->input->start < INTAKE_GATHER;
+    return !client->input || client->input->rest.size < INTAKE_GATHER;
 }
 
 enum intake_status intake_gather(struct client *client)
@@ -342,12 +323,7 @@ enum intake_status intake_gather(struct client *client)
         intake_keep(client, scratch, got, &scan);
         return INTAKE_OK;
     }
-    if (input->room - input->end < got) {
-        input->room = input->end + got + input->end / 2;
-        input->data = xrealloc(input->data, input->room);
-    }
-    memcpy(input->data + input->end, scratch, got);
-    input->end += got;
+    rest_append(&input->rest, scratch, got);
     client->resume = true;
     return INTAKE_OK;
 }

@@ -27,9 +27,6 @@ static const double QUIET_PING = 5.0;
 static const double QUIET_CLOSE = 60.0;
 /* More than this waiting for one host is refused, but for a single command. */
 enum { LINK_MAX_WAITING = 512 * 1024 * 1024 };
-/* A reply of this size changes hands without a copy. */
-enum { LINK_GIVE = 32 * 1024 };
-enum { LINK_READ_AHEAD = 16 * 1024 };
 /* A host has this much longer for its reply to a command: it has to read it first. */
 static const double SECONDS_PER_BYTE = 1.0 / (32 * 1024 * 1024);
 
@@ -230,7 +227,7 @@ static void link_queue(struct link *link, struct request *request)
 static void link_carry(struct link *link, struct request *request)
 {
     struct chain *out = &link->stream.out;
-    if (request->memory && request->query.size >= LINK_GIVE) {
+    if (request->memory && request->query.size >= REST_GIVE) {
         size_t start = (size_t)(request->query.bytes - request->memory);
         request->chunk =
             chain_give(out, request->memory, start, start + request->query.size, request->memory_room);
@@ -365,7 +362,7 @@ static size_t link_consume(struct link *link, const char *data, size_t size, cha
         }
         size_t whole = link->scan.size;
         struct reply reply = {.bytes = data + at, .size = whole, .give_room = room};
-        if (give && at == 0 && whole == size && whole >= LINK_GIVE) /* nothing behind it is needed here */
+        if (give && at == 0 && whole == size && whole >= REST_GIVE) /* nothing behind it is needed here */
             reply.give = give;
         link_reply(link, &reply);
         resp_reply_reset(&link->scan);
@@ -376,19 +373,9 @@ static size_t link_consume(struct link *link, const char *data, size_t size, cha
     return at;
 }
 
-static void link_keep_rest(struct link *link, const char *data, size_t size)
-{
-    link->in_room = size + (link->scan.want < LINK_READ_AHEAD ? link->scan.want : LINK_READ_AHEAD);
-    link->in = xmalloc(link->in_room);
-    memcpy(link->in, data, size);
-    link->in_size = size;
-}
-
 static void link_drop_input(struct link *link)
 {
-    free(link->in);
-    link->in = NULL;
-    link->in_size = link->in_room = 0;
+    rest_drop(&link->in);
     resp_reply_reset(&link->scan);
 }
 
@@ -397,42 +384,23 @@ static bool link_lacks_bulk(const struct link *link)
 {
     const struct resp_reply *scan = &link->scan;
     bool last = scan->depth == 0 || (scan->depth == 1 && scan->left[0] == 1);
-    return scan->bulk > 0 && last && link->in_size + scan->want >= LINK_GIVE;
+    return scan->bulk > 0 && last && link->in.size + scan->want >= REST_GIVE;
 }
 
-/* Room for more of a reply that has begun: never more than twice what has
- * come, whatever length it promises. Returns how much may be read: to the end
- * of a big bulk exactly, else as much as there is room. */
-static size_t link_make_room(struct link *link)
-{
-    bool exact = link_lacks_bulk(link);
-    size_t have = link->in_size, want = exact ? link->scan.want : LINK_READ_AHEAD;
-    if (link->in_room - have < want) {
-        size_t room = have * 2 + LINK_READ_AHEAD;
-        link->in_room = exact && room > have + want ? have + want : room;
-        link->in = xrealloc(link->in, link->in_room);
-    }
-    size_t left = link->in_room - have, most = exact ? want : PROXY_READ_SIZE;
-    return left < most ? left : most;
-}
-
-/* Replies in link->in, whose first one was incomplete until now. The buffer is
- * out of the link's hands meanwhile: a reply may leave with it. */
+/* Replies that begin with the rest of an earlier read. The rest is out of the
+ * link's hands meanwhile: a reply may leave with its memory. */
 static void link_consume_input(struct link *link)
 {
-    char *in = link->in, *give = in;
-    size_t size = link->in_size, room = link->in_room;
-    link->in = NULL;
-    link->in_size = link->in_room = 0;
-    size_t used = link_consume(link, in, size, &give, room);
+    struct rest in = link->in;
+    char *give = in.data;
+    link->in = (struct rest){0};
+    size_t used = link_consume(link, in.data, in.size, &give, in.room);
     if (!used && stream_is_open(&link->stream)) {
         link->in = in;
-        link->in_size = size;
-        link->in_room = room;
         return;
     }
-    if (used < size && stream_is_open(&link->stream))
-        link_keep_rest(link, in + used, size - used);
+    if (used < in.size && stream_is_open(&link->stream))
+        rest_keep(&link->in, in.data + used, in.size - used, link->scan.want);
     free(give);
 }
 
@@ -440,9 +408,9 @@ static void link_readable(struct link *link)
 {
     size_t got, room = PROXY_READ_SIZE;
     char *into = link->proxy->scratch;
-    if (link->in_size) {
-        room = link_make_room(link);
-        into = link->in + link->in_size;
+    if (link->in.size) {
+        room = rest_make_room(&link->in, link->scan.want, link_lacks_bulk(link), PROXY_READ_SIZE);
+        into = link->in.data + link->in.size;
     }
     switch (stream_read(&link->stream, into, room, &got)) {
     case STREAM_AGAIN:
@@ -457,14 +425,14 @@ static void link_readable(struct link *link)
         break;
     }
     link->heard = link_now(link);
-    if (link->in_size) {
-        link->in_size += got;
+    if (link->in.size) {
+        link->in.size += got;
         link_consume_input(link);
         return;
     }
     size_t used = link_consume(link, into, got, NULL, 0);
     if (used < got && stream_is_open(&link->stream))
-        link_keep_rest(link, into + used, got - used);
+        rest_keep(&link->in, into + used, got - used, link->scan.want);
 }
 
 static void link_event(struct ev_loop *loop, ev_io *watcher, int events)
@@ -527,7 +495,7 @@ static void link_return(struct request *request, struct chain *chain, const char
 /* A link that was quiet when the host closed it is no sign of trouble. */
 static bool link_was_quiet(const struct link *link)
 {
-    return link->state == LINK_READY && !link->head && !link->in_size;
+    return link->state == LINK_READY && !link->head && !link->in.size;
 }
 
 static void link_end(struct link *link, const char *reason, enum link_end end)
@@ -617,7 +585,7 @@ static void link_check_replies(struct link *link, double now)
     /* the clock moves in steps: nobody is called late too early */
     double timeout = link->host->options.timeout + link->allowance + PROXY_CLOCK_STEP;
     double silent = now - link->heard;
-    bool moving = link->in_size || link->stream.out.size;
+    bool moving = link->in.size || link->stream.out.size;
     if (link->head->queued_at >= now - timeout || (moving && silent < timeout))
         return;
     if (silent >= 2 * timeout && link->head->queued_at < now - 2 * timeout) {

@@ -7,6 +7,7 @@
  * and their replies are checked. A byte that nobody waits for closes it. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+#include "base/rest.h"
 #include "net/stream.h"
 #include "proxy/request.h"
 #include "resp/resp.h"
@@ -54,8 +55,7 @@ struct link {
     double retry_at;
     char *refusal; /* LINK_RESTING: the host's own error line in the handshake, or NULL */
     char *reason;  /* why it failed last, in words; NULL: it never did */
-    char *in;      /* an incomplete reply: in[0..in_size) */
-    size_t in_size, in_room;
+    struct rest in; /* an incomplete reply */
     struct resp_reply scan; /* of the reply that begins at in, or in the read buffer */
 };
 

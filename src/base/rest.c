@@ -1,0 +1,46 @@
+/* Rests of messages; see rest.h. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/rest.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { REST_AHEAD = 16 * 1024 };
+
+void rest_keep(struct rest *rest, const char *bytes, size_t size, size_t want)
+{
+    rest->size = size;
+    rest->room = size + (want < REST_AHEAD ? want : REST_AHEAD);
+    rest->data = xmalloc(rest->room);
+    memcpy(rest->data, bytes, size);
+}
+
+size_t rest_make_room(struct rest *rest, size_t want, bool exact, size_t most)
+{
+    size_t need = exact ? want : REST_AHEAD;
+    if (rest->room - rest->size < need) {
+        size_t room = rest->size * 2 + REST_AHEAD;
+        rest->room = exact && room > rest->size + need ? rest->size + need : room;
+        rest->data = xrealloc(rest->data, rest->room);
+    }
+    size_t left = rest->room - rest->size, limit = exact ? want : most;
+    return left < limit ? left : limit;
+}
+
+void rest_append(struct rest *rest, const char *bytes, size_t size)
+{
+    if (rest->room - rest->size < size) {
+        rest->room = rest->size + size + rest->size / 2;
+        rest->data = xrealloc(rest->data, rest->room);
+    }
+    memcpy(rest->data + rest->size, bytes, size);
+    rest->size += size;
+}
+
+void rest_drop(struct rest *rest)
+{
+    free(rest->data);
+    *rest = (struct rest){0};
+}
