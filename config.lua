@@ -20,7 +20,8 @@ return {
     -- file = "/var/log/nydus.log", -- default: stderr. SIGUSR1 opens it again after a rotation
   },
 
-  -- Memory that the router scripts of one worker may use. Sizes are bytes, or
+  -- Memory that the router scripts of one worker may keep; a script that wants
+  -- more is stopped (and may hold four times as much until then). Sizes are bytes, or
   -- texts with kb, mb, gb, tb (of 1024).
   router_memory = "64mb",
 

@@ -10,18 +10,23 @@ local M = {}
 M.STRING = 1024 * 1024 -- bytes that string.rep may make
 M.ITEMS = 100000       -- items of a table for concat
 M.SORT = 10000         -- and for sort
+M.PLAIN = 16 * 1024 * 1024 -- bytes of a text times bytes that are looked for in it, without a bound
 
-local find, rep, concat, sort = string.find, string.rep, table.concat, table.sort
+local find, gsub, rep, concat, sort = string.find, string.gsub, string.rep, table.concat, table.sort
 
 local function too_much(name, text)
   error(("%s: %s"):format(name, text), 3)
 end
 
--- Plain text is looked for by LuaJIT itself: that compiles.
+-- Plain text is looked for by LuaJIT itself: that compiles. It compares at
+-- every place, so what may take long goes the bounded way.
 local function limited_find(find_pattern)
   return function(text, pattern, init, plain)
     if plain or type(pattern) == "string" and not find(pattern, "[%^%$%*%+%?%.%(%[%%%-]") then
-      return find(text, pattern, init, true)
+      if type(text) ~= "string" or type(pattern) ~= "string" or #text * #pattern <= M.PLAIN then
+        return find(text, pattern, init, true)
+      end
+      pattern = gsub(pattern, "%p", "%%%0")
     end
     return find_pattern(text, pattern, init)
   end

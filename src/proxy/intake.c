@@ -48,7 +48,7 @@ static void batch_add(struct batch *batch, struct request *request)
 /* ---- one command ---- */
 
 /* Redis repeats up to 128 bytes of the arguments of a command it does not know. */
-static void fail_unknown(struct request *request, const char *start, const struct resp_request *scan)
+static void fail_unknown(struct request *request, const char *start)
 {
     char words[160];
     size_t used = 0;
@@ -62,7 +62,6 @@ static void fail_unknown(struct request *request, const char *start, const struc
         used += (size_t)snprintf(words + used, sizeof words - used, "'%.*s' ", size, start + arg.at);
     }
     int size = name.size < 128 ? (int)name.size : 128;
-    (void)scan;
     request_fail(request, FAILURE_LOCAL, "ERR unknown command '%.*s', with args beginning with: %s", size,
                  start + name.at, words);
 }
@@ -92,7 +91,7 @@ static const struct command *find_command(struct client *client, struct request 
         return NULL;
     }
     if (!command) {
-        fail_unknown(request, start, scan);
+        fail_unknown(request, start);
         return NULL;
     }
     if ((command->flags & COMMAND_CONTAINER) && scan->argc > 1) {

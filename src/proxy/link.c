@@ -504,6 +504,7 @@ static void link_end(struct link *link, const char *reason, enum link_end end)
     struct request *requests = link->head;
     struct chain chain = link->stream.out;
     char *words = xstrdup(reason); /* it may be the link's own, or errno's */
+    bool news = !link->tries || !link->reason || strcmp(link->reason, words) != 0;
 
     link->epoch++;
     link->head = link->tail = NULL;
@@ -520,7 +521,7 @@ static void link_end(struct link *link, const char *reason, enum link_end end)
         link->state = LINK_IDLE;
     } else {
         link_rest(link, words);
-        if (!link->dead && log_limit_pass(&limit, 10))
+        if (news && !link->dead && log_limit_pass(&limit, 10))
             log_warn("link to host %s of cluster %s: %s", link->host->options.identifier,
                      link->host->options.cluster, words);
         if (end == END_FAULT && !link->dead && (!link->refusal || link->keep))

@@ -7,9 +7,24 @@
 #include "script/module.h"
 
 #include <lauxlib.h>
+#include <luajit.h>
 #include <lualib.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* LuaJIT of Debian 12 may crash after an error of memory that is raised inside
+ * compiled code. So a script that goes beyond the limit gets its memory still,
+ * and is stopped where it looks at the guard next; only a multiple is refused. */
+enum { STATE_HARD = 4 };
+
+static bool state_refuses(struct state *state, size_t more)
+{
+    if (!state->limited || state->used + more <= state->allowed)
+        return false;
+    state->full = true;
+    guard.stop = 1;
+    return state->interpreted || state->used + more > state->limit * STATE_HARD;
+}
 
 static void *state_allocate(void *context, void *old, size_t old_size, size_t size)
 {
@@ -19,7 +34,7 @@ static void *state_allocate(void *context, void *old, size_t old_size, size_t si
         state->used -= old_size;
         return NULL;
     }
-    if (state->limited && size > old_size && state->used + (size - old_size) > state->limit)
+    if (size > old_size && state_refuses(state, size - old_size))
         return NULL;
     void *fresh = realloc(old, size);
     if (fresh)
@@ -88,14 +103,34 @@ void state_deinit(struct state *state)
     free(state->lua_dir);
 }
 
+/* Scripts that keep more than the limit are interpreted: there an error of
+ * memory is harmless. What a request that keeps nothing needs, it gets. */
+static void state_weigh(struct state *state)
+{
+    if (state->used > state->limit && !state->interpreted)
+        lua_gc(state->L, LUA_GCCOLLECT, 0);
+    bool over = state->used > state->limit;
+    if (over != state->interpreted) {
+        luaJIT_setmode(state->L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
+        luaJIT_setmode(state->L, 0, LUAJIT_MODE_ENGINE | (over ? LUAJIT_MODE_OFF : LUAJIT_MODE_ON));
+    }
+    state->interpreted = over;
+    state->allowed = over ? state->used + state->limit / 16 : state->limit;
+}
+
 int state_call(struct state *state, int arguments, int results, const int32_t *step, int32_t milliseconds)
 {
+    state_weigh(state);
     state->limited = true;
+    state->full = false;
     guard_enter(step, milliseconds);
     int status = lua_pcall(state->L, arguments, results, 0);
     state->stopped = guard_leave();
     state->limited = false;
-    return status;
+    if (!state->full)
+        return status;
+    state->stopped = false;
+    return status ? LUA_ERRMEM : 0;
 }
 
 const char *state_error(struct state *state)

@@ -10,7 +10,10 @@ struct state {
     lua_State *L;
     char *lua_dir;      /* owned */
     size_t used, limit; /* bytes */
+    size_t allowed;     /* bytes at which this state_call is stopped */
     bool limited;       /* only code that runs in state_call is held to the limit */
+    bool interpreted;   /* the JIT compiler is off, as scripts keep more than the limit */
+    bool full;          /* the last state_call wanted more than the limit: LUA_ERRMEM if it failed */
     bool stopped;       /* the last state_call was stopped for its time */
 };
 

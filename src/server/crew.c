@@ -278,6 +278,11 @@ void crew_restart(struct master *master)
         struct hand *hand = &master->crew.hands[slot];
         if (hand->pid || hand->restart_at == 0 || hand->restart_at > now)
             continue;
+        /* Born now, it would not have built what the others are voting on. */
+        if (master->reload.phase == RELOAD_VOTING) {
+            hand->restart_at = now + CREW_DELAY_MIN;
+            continue;
+        }
         hand->restart_at = 0;
         hand_start(master, slot);
     }

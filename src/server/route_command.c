@@ -175,7 +175,7 @@ static void walk(const struct target *at, struct query *query, unsigned depth)
     }
     query->target = at;
     if (!at && !query->error)
-        say("answer", "-ERR no route for this command");
+        printf("    %-7s  -ERR no route for '%s'\n", "answer", query->command->name);
 }
 
 static void route_note_leaf(struct route *route, const struct target *leaf)
