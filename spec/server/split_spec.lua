@@ -115,8 +115,15 @@ describe("split", function()
     local redis
 
     setup(function()
-      redis = support.redis({ databases = 32 })
+      redis = { support.redis(), support.redis(), support.redis(), support.redis() }
     end)
+
+    -- Up to 16 databases of each Redis.
+    local function databases_of_all(count)
+      local hosts = {}
+      for i = 0, count - 1 do hosts[i + 1] = redis[i % 4 + 1]:address({ db = math.floor(i / 4) }) end
+      return hosts
+    end
 
     local function commands(count)
       local set, get, del, values = { "MSET" }, { "MGET" }, { "DEL" }, {}
@@ -141,30 +148,33 @@ describe("split", function()
       return support.now() - begin
     end
 
-    for _, hosts in ipairs({ 1, 3, 20 }) do
+    for _, hosts in ipairs({ 1, 3, 20, 64 }) do
       it(("go over %d hosts and come back in their places"):format(hosts), function()
-        local nydus = support.nydus({ config = { router = "ketama", hosts = databases(redis, hosts) } })
+        local nydus = support.nydus({ config = { router = "ketama", hosts = databases_of_all(hosts) } })
         local client = nydus:client()
         run(client, 10000)
         local keys = {}
         for i = 1, hosts do keys[i] = "x" .. i end
         assert.equal(0, client:call("EXISTS", unpack(keys)))
+        assert.equal(0, client:call("DBSIZE"))
       end)
     end
 
-    it("take time in proportion to their number", function()
-      local nydus = support.nydus({ config = { router = "ketama", hosts = databases(redis, 3) } })
-      local client = nydus:client()
-      local worker = nydus:workers()[1]
-      local function cpu(count)
-        local before = support.cpu(worker)
-        run(client, count)
-        return support.cpu(worker) - before
-      end
-      cpu(1000)
-      local few, many = cpu(10000), cpu(80000)
-      assert.is_true(many < 8 * 4 * (few + 0.02), ("%.2f s for 10,000 keys, %.2f s for 80,000"):format(few, many))
-    end)
+    for _, hosts in ipairs({ 3, 64 }) do
+      it(("take time in proportion to their number, over %d hosts"):format(hosts), function()
+        local nydus = support.nydus({ config = { router = "ketama", hosts = databases_of_all(hosts) } })
+        local client = nydus:client()
+        local worker = nydus:workers()[1]
+        local function cpu(count)
+          local before = support.cpu(worker)
+          run(client, count)
+          return support.cpu(worker) - before
+        end
+        cpu(1000)
+        local few, many = cpu(10000), cpu(80000)
+        assert.is_true(many < 8 * 4 * (few + 0.02), ("%.2f s for 10,000 keys, %.2f s for 80,000"):format(few, many))
+      end)
+    end
   end)
 
   describe("a part that fails", function()
