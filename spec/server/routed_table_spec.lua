@@ -144,7 +144,8 @@ describe("routed table", function()
   end)
 
   local function server(router)
-    return support.nydus({ config = { router = { router, hash_tag = "{}" }, hosts = hosts } })
+    local tagged = router ~= "all" and router ~= "first"
+    return support.nydus({ config = { router = tagged and { router, hash_tag = "{}" } or router, hosts = hosts } })
   end
 
   for _, router in ipairs({ "ketama", "modulus", "slots" }) do
@@ -165,6 +166,52 @@ describe("routed table", function()
       assert.is_true(used > 1, "the tags should lie on several hosts")
     end)
   end
+
+  describe("SORT by a pattern", function()
+    local SCATTERED = "^ERR 'sort' reads keys by a pattern that may lie on other hosts"
+
+    it("is refused where its keys may lie on other hosts", function()
+      local client = server("ketama"):client()
+      for i, tag in ipairs(TAGS) do client:call("RPUSH", tag .. "list", i) end
+      for _, tag in ipairs(TAGS) do
+        for _, words in ipairs({
+          { "BY", "w_*" }, { "by", "*" }, { "GET", "o_*" }, { "GET", "#", "GET", "h_*->f" }, { "BY", "*" .. tag },
+          { "LIMIT", "0", "1", "BY", "{*}" }, { "BY", "nosort", "STORE", tag .. "to", "GET", "{}*" },
+        }) do
+          assert.matches(SCATTERED, client:call("SORT", tag .. "list", unpack(words)).err)
+        end
+        assert.is_nil(client:call("SORT", tag .. "list", "LIMIT", "0", "-1", "BY", tag .. "*", "GET", "#").err)
+        assert.is_nil(client:call("SORT", tag .. "list", "BY", "nosort", "GET", "none").err)
+        assert.equal("ERR syntax error", client:call("SORT", tag .. "list", "BY").err)
+      end
+      local refused = 0
+      for _, tag in ipairs(TAGS) do
+        refused = refused + (client:call("SORT_RO", "{a}list", "BY", tag .. "w_*").err and 1 or 0)
+      end
+      assert.is_true(refused > 0 and refused < #TAGS)
+    end)
+
+    it("passes where one host, or each, has all keys", function()
+      for _, router in ipairs({ "first", "all" }) do
+        local client = server(router):client()
+        client:call("RPUSH", "list", "2", "1")
+        assert.is_nil(client:call("SORT", "list", "BY", "w_*", "GET", "o_*").err)
+      end
+      local one = support.nydus({ config = { router = "ketama", hosts = { hosts[1] } } }):client()
+      assert.is_nil(one:call("SORT", "list", "BY", "w_*").err)
+    end)
+
+    it("passes where a table leads list and pattern to one host", function()
+      local client = support.nydus({ config = { router = "tree.lua", hosts = hosts }, files = { ["tree.lua"] = [[
+        local cluster = ...
+        return require("nydus").prefix{ ["a:"] = cluster.hosts[1], ["b:"] = cluster.hosts[2] }
+      ]] } }):client()
+      client:call("RPUSH", "a:list", "2", "1")
+      client:call("MSET", "a:w_1", "9", "a:w_2", "3")
+      assert.same({ "2", "1" }, client:call("SORT", "a:list", "BY", "a:w_*"))
+      assert.matches(SCATTERED, client:call("SORT", "a:list", "BY", "b:w_*").err)
+    end)
+  end)
 
   it("is RESTORE of what DUMP gave", function()
     local client = server("ketama"):client()

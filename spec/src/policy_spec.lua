@@ -109,7 +109,7 @@ describe("policy", function()
 
     it("lets administration through where it is one key's or the cluster's own", function()
       assert.same({ "pfdebug" }, plainly_routed(function(command) return has(command, C.COMMAND_ADMIN) end))
-      assert.same({ "flushall", "flushdb", "keys", "pfdebug", "restore", "restore-asking", "sort", "sort_ro" },
+      assert.same({ "flushall", "flushdb", "keys", "pfdebug", "restore", "restore-asking" },
         plainly_routed(in_category("dangerous")))
     end)
 

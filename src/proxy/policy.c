@@ -15,6 +15,7 @@
 #include "proxy/policy.h"
 #include "proxy/scripts.h"
 #include "proxy/select.h"
+#include "proxy/sort.h"
 #include "proxy/transaction.h"
 
 enum { COMMANDS = 1024 }; /* more than the command table will ever have */
@@ -80,6 +81,8 @@ static bool stream_blocks(const struct call *call)
 #define OWN_CONFIG "is not allowed through Nydus: its configuration is config.lua, read again on SIGHUP"
 #define HOST_ITSELF "is not allowed through Nydus: it is for the operator of a host, at that host"
 #define OTHER_CLIENTS "is not allowed through Nydus: it would exchange the databases of all clients"
+#define SCATTERED \
+    "reads keys by a pattern that may lie on other hosts: give its key and the pattern one hash tag"
 #define MOVED_DATABASE "cannot name a database here: its hosts do not begin at database 0"
 
 #define ANSWERED(text, function) {.name = (text), .answer = (function)},

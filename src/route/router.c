@@ -264,6 +264,19 @@ static void key_cut(const char tag[2], const char **key, size_t *size)
     }
 }
 
+bool router_pattern_is_fixed(const struct router *router, const char *pattern, size_t size)
+{
+    const char *tag = pattern;
+    size_t tag_size = size;
+    if (router->count == 1 || router->strategy->key_use == KEY_IGNORED) {
+        return true;
+    }
+    if (router->options.hash_tag[0] && size > 0) {
+        key_cut(router->options.hash_tag, &tag, &tag_size);
+    }
+    return tag != pattern && !memchr(pattern, '*', (size_t)(tag - pattern) + tag_size);
+}
+
 static inline uint64_t key_hash(const struct router *router, const char *key, size_t size)
 {
     if (size == 0) {

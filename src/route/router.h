@@ -64,6 +64,11 @@ void router_destroy(struct router *router);
  * no system call. */
 int router_pick(struct router *router, const char *key, size_t size);
 
+/* Do all keys that come of a pattern, whatever stands for its '*', lie where the
+ * pattern itself would as a key? So it is
+ * when a hash tag ahead of the star says all, and when keys do not matter. */
+bool router_pattern_is_fixed(const struct router *router, const char *pattern, size_t size);
+
 /* All hosts that share the identifier of `index`, itself included, in routing
  * order: Nydus sends the key to each of them. Returns how many; the array is
  * the router's own. Nearly always 1. Hosts that are down are in it, too;

@@ -1,0 +1,10 @@
+/* Sort: SORT with BY or GET reads keys that only its host finds out. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include <stdbool.h>
+
+struct call;
+
+/* Would SORT or SORT_RO look up keys by a pattern that need not lie on the host
+ * of its own key? That host would take them for missing and answer wrongly. */
+bool sort_scatters(const struct call *call);
