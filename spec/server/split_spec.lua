@@ -164,7 +164,7 @@ describe("split", function()
       it(("take time in proportion to their number, over %d hosts"):format(hosts), function()
         local nydus = support.nydus({ config = { router = "ketama", hosts = databases_of_all(hosts) } })
         local client = nydus:client()
-        local worker = nydus:workers()[1]
+        local worker = support.wait_until(function() return nydus:workers()[1] end, 5, "a worker")
         local function cpu(count)
           local before = support.cpu(worker)
           run(client, count)

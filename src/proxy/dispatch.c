@@ -110,8 +110,7 @@ bool dispatch_walks(const struct query *query, const struct target *list)
 bool dispatch_joins(const struct query *query, const struct target *list)
 {
     enum request_policy policy = query->command->request_policy;
-    return is_keyless(query, list) &&
-           (policy == REQUEST_ALL_SHARDS || policy == REQUEST_ALL_NODES);
+    return is_keyless(query, list) && (policy == REQUEST_ALL_SHARDS || policy == REQUEST_ALL_NODES);
 }
 
 /* Every item of a list gets the command; how their replies join depends on who named the hosts. */

@@ -332,8 +332,10 @@ void join_ask(struct join *join, uint32_t index, const struct target *host, char
 void join_answer_part(struct join *join, uint32_t index)
 {
     struct join_part *part = &join->parts[index];
-    struct reply reply = {
-        .bytes = part->bytes, .size = part->size, .failure = part->failure, .give = &part->bytes,
-        .give_room = part->size};
+    struct reply reply = {.bytes = part->bytes,
+                          .size = part->size,
+                          .failure = part->failure,
+                          .give = &part->bytes,
+                          .give_room = part->size};
     join->request->done(join->request, &reply);
 }

@@ -16,9 +16,9 @@
 enum { BUCKETS = 32768 }; /* as many as there is room for small scripts, by and large */
 
 struct script {
-    struct script *newer, *older;         /* by last use */
-    struct script *next_sha, *next_body;  /* in their buckets */
-    uint64_t hash;                        /* of the body */
+    struct script *newer, *older;        /* by last use */
+    struct script *next_sha, *next_body; /* in their buckets */
+    uint64_t hash;                       /* of the body */
     uint8_t sha[SHA1_DIGEST_SIZE];
     uint32_t size;
     char body[];
@@ -101,8 +101,7 @@ static void script_add(uint64_t hash, const char *body, size_t size)
 static struct script *script_of_body(uint64_t hash, const char *body, size_t size)
 {
     struct script *script = *body_bucket(hash);
-    while (script &&
-           (script->hash != hash || script->size != size || memcmp(script->body, body, size) != 0))
+    while (script && (script->hash != hash || script->size != size || memcmp(script->body, body, size) != 0))
         script = script->next_body;
     return script;
 }
