@@ -120,9 +120,11 @@ static void add_bulk(struct text *out, const char *bytes, size_t size)
 /* GET and MGET answer with their keys, so that a reply in a wrong place is seen. */
 static void fake_answer(const char *start, const struct resp_request *scan, struct text *out)
 {
-    static const char *const replies[] = {":1\r\n",  "+OK\r\n",     "-ERR no\r\n",
-                                          "$-1\r\n", "$0\r\n\r\n",  "*2\r\n$1\r\na\r\n*1\r\n:2\r\n",
-                                          "*0\r\n",  "*1\r\n:0\r\n"};
+    static const char *const replies[] = {":1\r\n",           "+OK\r\n",
+                                          "-ERR no\r\n",      "$-1\r\n",
+                                          "$0\r\n\r\n",       "*2\r\n$1\r\na\r\n*1\r\n:2\r\n",
+                                          "*0\r\n",           "*1\r\n:0\r\n",
+                                          "-NOSCRIPT no\r\n", "*2\r\n$2\r\n17\r\n*0\r\n"};
     bool many = name_is(start, scan, "mget");
     if (many || name_is(start, scan, "get")) {
         char header[RESP_HEADER_SIZE];

@@ -207,6 +207,8 @@ describe("nydus", function()
       { "EVAL x 5 a", "ERR" },
       { "DBSIZE", "no key: every host" },
       { "DBSIZE", "the replies are joined into one" },
+      { "SCAN 0", "one of them at a time" },
+      { "EVAL x 0", "one of them at a time" },
     }
     it("says what needs no router", function()
       for _, case in ipairs(special) do
