@@ -60,8 +60,8 @@ describe("refused", function()
   end)
 
   it("is one sentence that says why", function()
-    assert.same({ err = "ERR 'watch' needs a private link to a host, which Nydus does not offer yet" },
-      client:call("WATCH", "k"))
+    assert.same({ err = "ERR 'subscribe' needs a private link to a host, which Nydus does not offer yet" },
+      client:call("SUBSCRIBE", "c"))
     assert.same({ err = "ERR 'shutdown' is not allowed through Nydus: it is for the operator of a host, at that host" },
       client:call("SHUTDOWN", "NOSAVE"))
     assert.same({ err = "ERR This instance has cluster support disabled" }, client:call("CLUSTER", "INFO"))

@@ -29,7 +29,7 @@ local scripts = {
   { "MULTI", "DBSIZE", "FLUSHALL", "RANDOMKEY", "KEYS *", "SCAN 0", "EXEC" },
   { "MULTI", "SET a 1", "QUIT" }, { "MULTI", "QUIT x" },
   { "MULTI", "SET a 1", "RESET", "GET a", "EXEC" },
-  { "MULTI", "OBJECT HELP", "COMMAND COUNT", "EXEC" },
+  { "MULTI", "OBJECT HELP", "COMMAND COUNT", "UNWATCH", "EXEC" },
   { "MULTI", "SORT a", "SPUBLISH c x", "PUBLISH c x", "EXEC" },
   { "MULTI", "HSET h a 1 b 2", "HGETALL h", "ZADD z 1.5 a", "ZRANGE z 0 -1 WITHSCORES", "EXEC" },
 }

@@ -17,6 +17,7 @@
 #include "proxy/select.h"
 #include "proxy/sort.h"
 #include "proxy/transaction.h"
+#include "proxy/watch.h"
 
 enum { COMMANDS = 1024 }; /* more than the command table will ever have */
 uint8_t policy_index[COMMANDS];

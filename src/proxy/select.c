@@ -10,6 +10,7 @@
 #include "proxy/cluster.h"
 #include "proxy/link.h"
 #include "proxy/select.h"
+#include "proxy/session.h"
 
 enum { REMEMBERED = 64 }; /* bits of cluster->databases */
 
@@ -128,7 +129,9 @@ void select_database(struct call *call)
     size_t size;
     int64_t number;
     const char *text = call_arg(call, 1, &size);
-    if (!call_integer(text, size, &number)) {
+    if (call->client->session && call->client->session->watcher) {
+        call_fail(call, "ERR SELECT has to wait until nothing is watched: EXEC, DISCARD or UNWATCH first");
+    } else if (!call_integer(text, size, &number)) {
         call_fail(call, "ERR value is not an integer or out of range");
     } else if (number < INT_MIN || number > INT_MAX) {
         call_fail(call, "ERR value is out of range, value must between %d and %d", INT_MIN, INT_MAX);

@@ -6,6 +6,7 @@
 #include "proxy/client.h"
 #include "proxy/cluster.h"
 #include "proxy/lease.h"
+#include "proxy/watch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,7 @@ static void session_end(struct client *client)
 void session_settle(struct client *client)
 {
     const struct session *session = client->session;
-    if (session && !session->open && !session->waiting && !session->blocked)
+    if (session && !session->open && !session->watcher && !session->waiting && !session->blocked)
         session_end(client);
 }
 
@@ -45,6 +46,7 @@ void session_leave(struct client *client)
     struct link *blocked = session->blocked;
     if (session->waiting)
         request_put(session->waiting); /* nobody else knows it */
+    watch_end(session);
     session_end(client);
     if (blocked) /* at once: nothing must be popped for a client that has gone */
         lease_close(blocked, "its client has gone");

@@ -25,6 +25,12 @@ struct session {
     uint32_t commands;     /* queued */
     struct writer queued;  /* MULTI and what came behind it, as it will go to the host */
 
+    /* Between WATCH and EXEC, DISCARD or UNWATCH */
+    struct link *watcher; /* the private link that watches; NULL: none does */
+    uint32_t epoch;       /* of the link when it began */
+    uint32_t watches;     /* WATCHes that went well */
+    bool watch_failed;    /* one that did not, after others: EXEC will be refused */
+
     /* A command that has to run alone, on a private link */
     struct request *waiting; /* it waits for the replies of those before it; the client is held */
     session_start *start;    /* what begins it then */

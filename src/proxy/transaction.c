@@ -7,9 +7,12 @@
 #include "proxy/call.h"
 #include "proxy/cluster.h"
 #include "proxy/keyless.h"
+#include "proxy/lease.h"
+#include "proxy/link.h"
 #include "proxy/pin.h"
 #include "proxy/policy.h"
 #include "proxy/session.h"
+#include "proxy/watch.h"
 
 static const char multi[] = "*1\r\n$5\r\nMULTI\r\n", exec[] = "*1\r\n$4\r\nEXEC\r\n";
 enum { MULTI_SIZE = sizeof multi - 1, EXEC_SIZE = sizeof exec - 1 };
@@ -40,7 +43,9 @@ void transaction_drop(struct client *client)
     struct session *session = client->session;
     if (session) {
         forget_queued(session);
+        watch_end(session);
         session->open = session->spoiled = false;
+        session->host = NULL;
         session_settle(client);
     }
 }
@@ -181,6 +186,24 @@ static void gather(struct request *request, struct session *session)
     session_join(session, request);
 }
 
+/* On the link that watches. Its next user's commands come behind this one. */
+static void exec_start(struct client *client, struct request *request)
+{
+    struct session *session = client->session;
+    struct link *link = session->watcher;
+    request->done = session_answered;
+    if (watch_is_lost(session)) {
+        transaction_drop(client);
+        request_fail(request, FAILURE_LOCAL, "ERR host %s was lost since WATCH: nothing has been run",
+                     link->host->options.identifier);
+        return;
+    }
+    session->watcher = NULL; /* EXEC ends the watch */
+    transaction_drop(client);
+    link_send(link, request);
+    lease_return(link);
+}
+
 static void exec_send(struct call *call)
 {
     struct client *client = call->client;
@@ -192,6 +215,10 @@ static void exec_send(struct call *call)
         return;
     }
     gather(call->request, session);
+    if (session->watcher) {
+        session_alone(client, call->request, exec_start);
+        return;
+    }
     transaction_drop(client);
     host_send(host, call->request);
 }
@@ -204,7 +231,7 @@ void transaction_exec(struct call *call)
     } else if (client->session->spoiled) {
         transaction_drop(client);
         call_fail(call, "EXECABORT Transaction discarded because of previous errors.");
-    } else if (client->session->commands == 0) {
+    } else if (client->session->commands == 0 && !client->session->watcher) {
         transaction_drop(client);
         request_answer(call->request, "*0\r\n", 4);
     } else {

@@ -29,5 +29,5 @@ bool transaction_takes(struct client *client, struct request *request, const str
 bool transaction_aborts(struct client *client, const struct command *command);
 /* A command that was refused before it got here: EXEC will be refused, too. */
 void transaction_spoil(struct client *client);
-/* Forgets it without an answer. */
+/* Forgets it, and what is watched, without an answer. */
 void transaction_drop(struct client *client);
