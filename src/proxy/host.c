@@ -119,6 +119,14 @@ void host_connect(struct host *host)
     }
 }
 
+bool host_is_connected(const struct host *host)
+{
+    for (const struct link *link = host->links; link; link = link->next)
+        if (link->keep && link->state == LINK_READY)
+            return true;
+    return false;
+}
+
 /* With several links, one client keeps to one of them: what it writes, it can read. */
 static uint32_t host_slot(const struct host *host, const struct request *request)
 {

@@ -67,6 +67,9 @@ void host_release(struct host *host);
 /* Opens the links for the configured database, ahead of traffic. */
 void host_connect(struct host *host);
 
+/* Is one of its shared links up? */
+bool host_is_connected(const struct host *host);
+
 /* Sends a request to the host, or fails it at once when the host is away. */
 void host_send(struct host *host, struct request *request);
 

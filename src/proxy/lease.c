@@ -7,15 +7,6 @@
 
 #include <stddef.h>
 
-/* A host whose shared link is up need not be given a rest. */
-static bool host_is_there(const struct host *host)
-{
-    for (const struct link *link = host->links; link; link = link->next)
-        if (link->keep && link->state == LINK_READY)
-            return true;
-    return false;
-}
-
 static bool is_free(const struct link *link)
 {
     return link->slot == LINK_PRIVATE && !link->leased && !link->head;
@@ -64,8 +55,8 @@ struct link *lease_take(struct host *host, int32_t db)
         return NULL;
     if (!link)
         link = add_link(host, db);
-    if (link->state == LINK_RESTING && host_is_there(host))
-        link->state = LINK_IDLE;
+    if (link->state == LINK_RESTING && host_is_connected(host))
+        link->state = LINK_IDLE; /* a host that is there need not be given a rest */
     link->leased = true;
     return link;
 }

@@ -622,8 +622,8 @@ void link_tick(struct link *link)
                                                             : "connect timed out");
         break;
     case LINK_READY:
-        if (link->head && link->allowance > 0 && link->host->down)
-            link_fail(link, "its host is marked down"); /* it may never close what it has lost */
+        if (link->head && link->allowance > 0 && link->host->down && !host_is_connected(link->host))
+            link_fail(link, "its host is marked down"); /* without power it closes nothing */
         else if (link->head)
             link_check_replies(link, now);
         else if (!link->keep && !link->leased && now - link->heard > QUIET_CLOSE)
