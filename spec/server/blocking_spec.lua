@@ -168,6 +168,27 @@ describe("blocking", function()
     assert.equal(0, other:call("EXISTS", "x"))
   end)
 
+  it("ends by CLIENT UNBLOCK, in Redis's words", function()
+    local plain = redis:client()
+    for _, line in ipairs({ "BLPOP k 0", "BLMOVE a b LEFT LEFT 0", "BRPOPLPUSH a b 0", "BLMPOP 0 1 k LEFT", "BZPOPMIN z 0",
+      "XREAD BLOCK 0 STREAMS s $" }) do
+      for _, reason in ipairs({ "TIMEOUT", "ERROR" }) do
+        local function end_of(one, by)
+          local id = one:call("CLIENT", "ID")
+          assert.equal(0, by:call("CLIENT", "UNBLOCK", id))
+          one:command(unpack(words(line)))
+          until_blocked(redis, 1)
+          assert.equal(1, by:call("CLIENT", "UNBLOCK", id, reason))
+          local _, bytes = one:read()
+          until_blocked(redis, 0)
+          return bytes
+        end
+        assert.equal(end_of(plain, redis), end_of(client, other), line)
+        assert.equal("PONG", client:call("PING"))
+      end
+    end
+  end)
+
   it("is limited, and says so", function()
     local many = {}
     for i = 1, LIMIT do

@@ -44,13 +44,30 @@ static void give_back(struct link *link, const struct reply *reply)
 static void answered(struct request *request, const struct reply *reply)
 {
     struct client *client = request->client;
+    struct reply instead = *reply;
     stats->clients_unblocked++;
     give_back(request->link, reply);
     if (client) {
-        client->session->blocked = NULL;
+        struct session *session = client->session;
+        if (session->unblocked) {
+            instead = (struct reply){.bytes = session->unblocked, .size = strlen(session->unblocked)};
+        }
+        session->unblocked = NULL;
+        session->blocked = NULL;
         session_settle(client);
     }
-    session_answered(request, reply);
+    session_answered(request, &instead);
+}
+
+bool blocking_end(struct client *client, bool error)
+{
+    if (!session_blocks(client)) {
+        return false;
+    }
+    client->session->unblocked =
+        error ? "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n" : "*-1\r\n";
+    lease_close(client->session->blocked, "CLIENT UNBLOCK");
+    return true;
 }
 
 static void start(struct client *client, struct request *request)

@@ -4,9 +4,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
+
 struct call;
+struct client;
 
 /* By where the timeout stands: the last argument, the first, or behind BLOCK in milliseconds. */
 void blocking_timeout_last(struct call *call);
 void blocking_timeout_first(struct call *call);
 void blocking_option(struct call *call);
+
+/* Ends the blocking of a client, as if its time were over or with an error.
+ * false: it does not block. */
+bool blocking_end(struct client *client, bool error);

@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "net/address.h"
+#include "proxy/blocking.h"
 #include "proxy/call.h"
 #include "proxy/client_command.h"
 #include "proxy/proxy.h"
@@ -273,7 +274,16 @@ void client_command_getredir(struct call *call)
     call_reply(call, &reply);
 }
 
-/* Nobody is ever blocked: commands that block are refused. */
+static struct client *find_client(const struct proxy *proxy, int64_t id)
+{
+    for (struct client *client = proxy->clients; client; client = client->next) {
+        if (client->id == (uint64_t)id) {
+            return client;
+        }
+    }
+    return NULL;
+}
+
 void client_command_unblock(struct call *call)
 {
     size_t size, word_size;
@@ -287,6 +297,9 @@ void client_command_unblock(struct call *call)
     } else if (!call_integer(text, size, &id)) {
         call_fail(call, "ERR value is not an integer or out of range");
     } else {
-        request_answer(call->request, ":0\r\n", 4);
+        struct client *client = find_client(call->client->proxy, id);
+        bool error = call_argc(call) == 4 && call_arg_is(call, 3, "error");
+        bool ended = client && blocking_end(client, error);
+        request_answer(call->request, ended ? ":1\r\n" : ":0\r\n", 4);
     }
 }

@@ -37,6 +37,7 @@ struct session {
     struct host *target;     /* whose link it blocks, or will */
     struct link *blocked;    /* the link on which a command blocks */
     double patience;         /* seconds it may block */
+    const char *unblocked;   /* CLIENT UNBLOCK: the reply instead of the host's; static */
 };
 
 /* The client's session, made when there is none. Its cluster is the client's present one. */
