@@ -1,12 +1,12 @@
 /* Arguments and answers of the commands that never leave Nydus. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/call.h"
+
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-
-#include "proxy/call.h"
 
 enum { ERROR_SIZE = 512 };
 

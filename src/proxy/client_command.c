@@ -1,6 +1,8 @@
 /* CLIENT: names and lists. What would change how replies come (REPLY OFF,
  * TRACKING ON, …) is refused, and nothing of it ever reaches a host. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/client_command.h"
+
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -8,7 +10,6 @@
 #include "net/address.h"
 #include "proxy/blocking.h"
 #include "proxy/call.h"
-#include "proxy/client_command.h"
 #include "proxy/proxy.h"
 
 enum { ATTRIBUTE_MAX = 1024 }; /* bytes of a name; a client's memory is bounded */

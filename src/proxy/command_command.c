@@ -1,10 +1,11 @@
 /* Writes rows of the command table as COMMAND INFO shows them; of the tips and
  * of the key specifications, what the table keeps. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/command_command.h"
+
 #include <string.h>
 
 #include "proxy/call.h"
-#include "proxy/command_command.h"
 #include "proxy/glob.h"
 #include "resp/keys.h"
 

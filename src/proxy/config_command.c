@@ -1,11 +1,12 @@
 /* The settings that Nydus has an answer for; their names are Redis's. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/config_command.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "proxy/call.h"
 #include "proxy/cluster.h"
-#include "proxy/config_command.h"
 #include "proxy/glob.h"
 
 enum { VALUE_SIZE = 32 };

@@ -1,12 +1,13 @@
 /* What Redis answers from the connection alone. No password is configured, so
  * that everybody is Redis's default user. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/connection.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "proxy/call.h"
 #include "proxy/client_command.h"
-#include "proxy/connection.h"
 #include "proxy/transaction.h"
 
 static void echo(struct call *call, uint32_t number)

@@ -1,9 +1,9 @@
 /* Matches a pattern, going back only to the last star: an earlier one can
  * never do better. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <ctype.h>
-
 #include "proxy/glob.h"
+
+#include <ctype.h>
 
 static int fold(char c)
 {

@@ -1,10 +1,11 @@
 /* Lists the subcommands of a container: its rows follow it in the table. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/help.h"
+
 #include <ctype.h>
 #include <string.h>
 
 #include "proxy/call.h"
-#include "proxy/help.h"
 #include "proxy/policy.h"
 
 enum { NAME_SIZE = 32 };

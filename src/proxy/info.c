@@ -1,5 +1,7 @@
 /* The sections of INFO, one function each. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/info.h"
+
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +18,6 @@
 #include "proxy/call.h"
 #include "proxy/cluster.h"
 #include "proxy/connection.h"
-#include "proxy/info.h"
 #include "proxy/link.h"
 #include "proxy/listener.h"
 #include "proxy/proxy.h"

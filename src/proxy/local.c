@@ -1,7 +1,8 @@
 /* Asks the table of policies what becomes of a command. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "proxy/call.h"
 #include "proxy/local.h"
+
+#include "proxy/call.h"
 #include "proxy/policy.h"
 
 enum local_verdict local_handle(struct client *client, struct request *request,

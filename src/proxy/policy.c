@@ -1,5 +1,7 @@
 /* The table of policies, its sentences and its conditions. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/policy.h"
+
 #include <string.h>
 
 #include "proxy/blocking.h"
@@ -12,7 +14,6 @@
 #include "proxy/help.h"
 #include "proxy/info.h"
 #include "proxy/keyless.h"
-#include "proxy/policy.h"
 #include "proxy/scripts.h"
 #include "proxy/select.h"
 #include "proxy/sort.h"

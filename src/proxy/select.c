@@ -3,13 +3,14 @@
  *   SELECT 3 ─► client held ─► PING on a link of database 3 ─► +OK, client->db = 3
  *                                                          └─► the host's own error */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/select.h"
+
 #include <limits.h>
 #include <string.h>
 
 #include "proxy/call.h"
 #include "proxy/cluster.h"
 #include "proxy/link.h"
-#include "proxy/select.h"
 #include "proxy/session.h"
 
 enum { REMEMBERED = 64 }; /* bits of cluster->databases */

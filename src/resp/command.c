@@ -2,10 +2,10 @@
  * names folded to lower case, built once at start. A name is compared as
  * three 64-bit words, so that finding one costs no loop and no call. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "resp/command.h"
+
 #include <assert.h>
 #include <string.h>
-
-#include "resp/command.h"
 
 /* The words of command.def. */
 #define F(flag) COMMAND_##flag

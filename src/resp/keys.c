@@ -2,12 +2,13 @@
  * few ranges of argument numbers, then one walk over the arguments collects
  * them. Time is linear in the arguments, whatever they say. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "resp/keys.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/memory.h"
-#include "resp/keys.h"
 #include "resp/number.h"
 
 enum { MAX_RANGES = 8 };

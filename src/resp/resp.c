@@ -6,11 +6,12 @@
  * Whole arguments with short headers are walked by one small loop; whatever
  * stops that loop (cut, wrong, huge) goes through the careful one. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "resp/resp.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "resp/number.h"
-#include "resp/resp.h"
 
 enum { SMALLEST_BULK = sizeof "$0\r\n\r\n" - 1 };
 

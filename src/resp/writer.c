@@ -1,6 +1,8 @@
 /* The buffer behind writer.h: it doubles, so that a reply of any length costs
  * few moves. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "resp/writer.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +10,6 @@
 
 #include "base/memory.h"
 #include "resp/resp.h"
-#include "resp/writer.h"
 
 enum { FIRST_ROOM = 256 };
 
