@@ -1,5 +1,6 @@
 local support = require("support")
 local script = require("support.script")
+local sys = require("support.sys")
 
 local HEAD = "local cluster, options = ... local nydus = require(\"nydus\")\n"
 
@@ -418,10 +419,10 @@ describe("script", function()
         local s = with("return cluster.hosts[2]")
         s:routes({ { "GET", "x" }, { "GET", "a" } })
         s:close()
-        if i == 20 then size = support.rss(require("posix.unistd").getpid()) end
+        if i == 20 then size = support.rss(sys.getpid()) end
       end
       local limit = os.getenv("SANITIZER") and 256 or 8 -- MB; a sanitizer keeps what was freed
-      assert.is_true(support.rss(require("posix.unistd").getpid()) - size < limit * 1024 * 1024)
+      assert.is_true(support.rss(sys.getpid()) - size < limit * 1024 * 1024)
     end)
   end)
 end)
