@@ -2,7 +2,7 @@ local support = require("support")
 
 -- Other programs' words for a signal sent by hand.
 local function kill(signal, pid)
-  assert.equal(0, (support.run({ "kill", "-" .. signal, tostring(pid) })))
+  assert.equal(0, (support.run({ "sh", "-c", ("kill -%s %d"):format(signal, pid) })))
 end
 
 local function lines(text)

@@ -1,7 +1,7 @@
 local support = require("support")
 
 local function kill(signal, pid)
-  assert.equal(0, (support.run({ "kill", "-" .. signal, tostring(pid) })))
+  assert.equal(0, (support.run({ "sh", "-c", ("kill -%s %d"):format(signal, pid) })))
 end
 
 local function start(config, options)

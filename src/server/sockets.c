@@ -98,6 +98,8 @@ static void parse_any(struct socket_address *address, uint16_t port)
     address->size = sizeof *target;
 }
 
+/* A name stands for one address, an IPv4 one if it has any: "localhost" is
+ * 127.0.0.1, where clients look first, also where it is ::1 as well. */
 static bool parse_name(struct socket_address *address, const char *name, const char *port, char **error)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found;
@@ -106,8 +108,13 @@ static bool parse_name(struct socket_address *address, const char *name, const c
         *error = xstrdup(gai_strerror(status));
         return false;
     }
-    memcpy(&address->address, found->ai_addr, found->ai_addrlen);
-    address->size = found->ai_addrlen;
+    const struct addrinfo *best = found;
+    while (best && best->ai_family != AF_INET)
+        best = best->ai_next;
+    if (!best)
+        best = found;
+    memcpy(&address->address, best->ai_addr, best->ai_addrlen);
+    address->size = best->ai_addrlen;
     freeaddrinfo(found);
     return true;
 }
