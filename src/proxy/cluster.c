@@ -91,14 +91,6 @@ struct host *cluster_first_up(const struct cluster *cluster)
     return cluster->count ? cluster->hosts[0] : NULL;
 }
 
-struct host *cluster_find_host(const struct cluster *cluster, const char *identifier)
-{
-    for (uint32_t i = 0; i < cluster->count; i++)
-        if (!strcmp(cluster->hosts[i]->options.identifier, identifier))
-            return cluster->hosts[i];
-    return NULL;
-}
-
 struct cluster *generation_find(const struct generation *generation, const char *name)
 {
     for (uint32_t i = 0; i < generation->count; i++)

@@ -50,7 +50,6 @@ struct target *cluster_router(struct cluster *cluster, const struct router_optio
 struct target *cluster_all(struct cluster *cluster);
 /* The first host that is not marked down, else the first one, which will say why; NULL: it has none. */
 struct host *cluster_first_up(const struct cluster *cluster);
-struct host *cluster_find_host(const struct cluster *cluster, const char *identifier);
 struct cluster *generation_find(const struct generation *generation, const char *name);
 
 static inline void generation_ref(struct generation *generation)
