@@ -370,10 +370,15 @@ describe("script", function()
         end
         run(300)
         assert.is_true(traces(s) >= 1, body)
-        local before = tonumber(support.lib().script_memory_used(s.c))
-        run(500)
-        local after = tonumber(support.lib().script_memory_used(s.c))
-        assert.is_true(after - before < 500 * 64, ("%s: %d bytes"):format(body, after - before))
+        -- garbage per request shows in every window; a trace compiled late, in one only
+        local least = math.huge
+        for _ = 1, 5 do
+          local before = tonumber(support.lib().script_memory_used(s.c))
+          run(100)
+          local after = tonumber(support.lib().script_memory_used(s.c))
+          least = math.min(least, math.abs(after - before))
+        end
+        assert.is_true(least < 100 * 64, ("%s: %d bytes"):format(body, least))
         s:close()
       end
     end)

@@ -90,6 +90,7 @@ void client_queue(struct client *client, struct request *request)
     request->client = client;
     request->query.client = client;
     request->query.db = client->db;
+    request->query.resp = client->resp;
     request->done = client_done;
 }
 
@@ -338,6 +339,7 @@ struct client *client_create(struct listener *listener, int fd)
                sizeof on); /* fails on a unix socket, and need not be there */
     client->proxy = listener->proxy;
     client->listener = listener;
+    client->resp = 2;
     /* unique among all workers: the worker's number is in the low bits */
     client->id = client->proxy->next_client_id;
     client->proxy->next_client_id += client->proxy->client_id_step;

@@ -41,6 +41,7 @@ struct client {
     size_t kept;            /* bytes of replies that wait in the queue for their turn */
     uint32_t pending;       /* requests in the queue */
     int32_t db;             /* SELECT */
+    uint8_t resp;           /* the version of the protocol it speaks: 2, or 3 after HELLO 3 */
     uint8_t waited;         /* turns that replies have been held back for company */
     bool dirty;
     bool hold;    /* later commands wait until client_release; nothing is read, unless a command blocks */

@@ -122,9 +122,9 @@ static void describe(struct writer *out, const struct client *client, const char
                   input, room);
     writer_format(out, " obl=0 oll=%u omem=%zu tot-mem=%zu", client->pending, client->stream.out.size,
                   sizeof *client + input + room + client->stream.out.size);
-    writer_format(out, " events=%s cmd=%s user=default redir=-1 resp=2 lib-name=%s lib-ver=%s\n",
-                  client->stream.out.size > 0 ? "rw" : "r", command, text_or_empty(client->library),
-                  text_or_empty(client->library_version));
+    writer_format(out, " events=%s cmd=%s user=default redir=-1 resp=%u lib-name=%s lib-ver=%s\n",
+                  client->stream.out.size > 0 ? "rw" : "r", command, client->resp,
+                  text_or_empty(client->library), text_or_empty(client->library_version));
 }
 
 void client_command_info(struct call *call)

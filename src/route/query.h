@@ -19,6 +19,7 @@ struct query {
     struct resp_arg key; /* the first of them, inside bytes; size 0 and at 0 when nkeys is 0 */
     int32_t db;          /* its client's database when it came; hosts add their own */
     uint8_t attempt;     /* 0 at first, +1 with every retry */
+    uint8_t resp;        /* the protocol version of its reply, 2 or 3; 0: nobody cares */
 
     /* In: where the walk begins. Out: the leaf, or the function that has to be asked. */
     const struct target *target;
