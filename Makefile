@@ -64,11 +64,11 @@ run:
 test:
 	@.ci/setup test
 	@$(MAKE_ALL)
-	@NYDUS_BIN=$(B)/nydus NYDUS_LIB=$(B)/libnydus.so SANITIZER=$(SANITIZER) CC=$(CC) .ci/run-specs $(SPEC)
+	@NYDUS_BIN=$(B)/nydus NYDUS_LIB=$(B)/libnydus.so SANITIZER=$(SANITIZER) CC='$(CC)' .ci/run-specs $(SPEC)
 
 lint:
 	@.ci/setup lint
-	@CC=$(CC) CHECK_FLAGS='$(OURS) -Werror -fsyntax-only -DNYDUS_LUA_DIR=""' .ci/run-lint $(SOURCES)
+	@CC='$(CC)' CHECK_FLAGS='$(OURS) -Werror -fsyntax-only -DNYDUS_LUA_DIR=""' .ci/run-lint $(SOURCES)
 
 format:
 	@.ci/setup lint
