@@ -64,8 +64,8 @@ bool blocking_end(struct client *client, bool error)
     if (!session_blocks(client)) {
         return false;
     }
-    client->session->unblocked =
-        error ? "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n" : "*-1\r\n";
+    const char *null = client->resp == 3 ? "_\r\n" : "*-1\r\n";
+    client->session->unblocked = error ? "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n" : null;
     lease_close(client->session->blocked, "CLIENT UNBLOCK");
     return true;
 }

@@ -79,8 +79,16 @@ void call_reply(const struct call *call, struct writer *writer)
 
 void call_bulk(const struct call *call, struct writer *text)
 {
-    struct writer reply = {0};
+    struct writer reply = call_writer(call);
     writer_bulk(&reply, text->size > 0 ? text->data : "", text->size);
+    writer_deinit(text);
+    call_reply(call, &reply);
+}
+
+void call_verbatim(const struct call *call, struct writer *text)
+{
+    struct writer reply = call_writer(call);
+    writer_verbatim(&reply, text->size > 0 ? text->data : "", text->size);
     writer_deinit(text);
     call_reply(call, &reply);
 }

@@ -15,6 +15,12 @@ struct call {
     const struct resp_request *scan;
 };
 
+/* A writer for the answer, in the protocol version that the client spoke when it asked. */
+static inline struct writer call_writer(const struct call *call)
+{
+    return (struct writer){.resp = call->request->query.resp};
+}
+
 static inline uint32_t call_argc(const struct call *call)
 {
     return call->scan->argc;
@@ -37,10 +43,12 @@ bool call_word_is(const char *text, size_t size, const char *word);
 bool call_integer(const char *text, size_t size, int64_t *value);
 
 /* The answer. call_reply gives away what the writer holds and ends the writer;
- * call_bulk sends it as one bulk. */
+ * call_bulk sends it as one bulk, call_verbatim as a text for people (INFO): a
+ * verbatim string in RESP3. */
 void call_ok(const struct call *call);
 void call_reply(const struct call *call, struct writer *writer);
 void call_bulk(const struct call *call, struct writer *text);
+void call_verbatim(const struct call *call, struct writer *text);
 /* An error line, "ERR …". Bytes of the client's in it must be cut by "%.*s". */
 void call_fail(const struct call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Redis's words for the usual ones. */

@@ -56,7 +56,7 @@ void client_command_setname(struct call *call)
 
 void client_command_getname(struct call *call)
 {
-    struct writer reply = {0};
+    struct writer reply = call_writer(call);
     if (call->client->name) {
         writer_text(&reply, call->client->name);
     } else {
@@ -83,7 +83,7 @@ void client_command_setinfo(struct call *call)
 
 void client_command_id(struct call *call)
 {
-    struct writer reply = {0};
+    struct writer reply = call_writer(call);
     writer_integer(&reply, (int64_t)call->client->id);
     call_reply(call, &reply);
 }
@@ -131,7 +131,7 @@ void client_command_info(struct call *call)
 {
     struct writer text = {0};
     describe(&text, call->client, "client|info");
-    call_bulk(call, &text);
+    call_verbatim(call, &text);
 }
 
 /* The line of a client of the list, unless it is about to be freed. */
@@ -174,7 +174,7 @@ static void list_ids(struct call *call)
             describe_in_list(&text, call, client);
         }
     }
-    call_bulk(call, &text);
+    call_verbatim(call, &text);
 }
 
 static void list_all(struct call *call)
@@ -183,7 +183,7 @@ static void list_all(struct call *call)
     for (const struct client *client = call->client->proxy->clients; client; client = client->next) {
         describe_in_list(&text, call, client);
     }
-    call_bulk(call, &text);
+    call_verbatim(call, &text);
 }
 
 /* CLIENT LIST TYPE type: everybody is normal. */
@@ -196,7 +196,7 @@ static void list_type(struct call *call)
         list_all(call);
     } else if (call_word_is(type, size, "master") || call_word_is(type, size, "replica") ||
                call_word_is(type, size, "slave") || call_word_is(type, size, "pubsub")) {
-        call_bulk(call, &none);
+        call_verbatim(call, &none);
     } else {
         call_fail(call, "ERR Unknown client type '%.*s'", call_quote(size), type);
     }
@@ -250,10 +250,10 @@ void client_command_tracking(struct call *call)
 
 void client_command_trackinginfo(struct call *call)
 {
-    struct writer reply = {0};
-    writer_array(&reply, 6);
+    struct writer reply = call_writer(call);
+    writer_map(&reply, 3);
     writer_text(&reply, "flags");
-    writer_array(&reply, 1);
+    writer_set(&reply, 1);
     writer_text(&reply, "off");
     writer_text(&reply, "redirect");
     writer_integer(&reply, -1);
@@ -270,7 +270,7 @@ void client_command_caching(struct call *call)
 
 void client_command_getredir(struct call *call)
 {
-    struct writer reply = {0};
+    struct writer reply = call_writer(call);
     writer_integer(&reply, -1);
     call_reply(call, &reply);
 }

@@ -47,7 +47,7 @@ static void write_flags(struct writer *out, uint32_t flags)
     for (size_t i = 0; i < FLAG_NAMES; i++) {
         count += (flags & flag_names[i].flag) != 0;
     }
-    writer_array(out, count);
+    writer_set(out, count);
     for (size_t i = 0; i < FLAG_NAMES; i++) {
         if (flags & flag_names[i].flag) {
             writer_status(out, flag_names[i].name);
@@ -57,7 +57,7 @@ static void write_flags(struct writer *out, uint32_t flags)
 
 static void write_categories(struct writer *out, uint32_t categories)
 {
-    writer_array(out, (size_t)__builtin_popcount(categories));
+    writer_set(out, (size_t)__builtin_popcount(categories));
     for (unsigned bit = 0; bit < 32; bit++) {
         if (categories >> bit & 1) {
             writer_format(out, "+@%s\r\n", command_category_name(bit));
@@ -84,7 +84,7 @@ static void write_tips(struct writer *out, const struct command *command)
         [RESPONSE_SPECIAL] = "response_policy:special",
     };
     const char *request = requests[command->request_policy], *response = responses[command->response_policy];
-    writer_array(out, (request != NULL) + (response != NULL));
+    writer_set(out, (request != NULL) + (response != NULL));
     if (request) {
         writer_text(out, request);
     }
@@ -102,11 +102,11 @@ static void write_pair(struct writer *out, const char *name, int32_t number)
 /* "type", its name, "spec", and the map that the caller goes on with. */
 static void write_type(struct writer *out, const char *type, size_t pairs)
 {
-    writer_array(out, 4);
+    writer_map(out, 2);
     writer_text(out, "type");
     writer_text(out, type);
     writer_text(out, "spec");
-    writer_array(out, 2 * pairs);
+    writer_map(out, pairs);
 }
 
 static void write_begin(struct writer *out, const struct key_spec *spec)
@@ -152,9 +152,9 @@ static void write_find(struct writer *out, const struct key_spec *spec)
 /* The flags of a key are those of its command: read, or read and write. */
 static void write_spec(struct writer *out, const struct command *command, const struct key_spec *spec)
 {
-    writer_array(out, 6);
+    writer_map(out, 3);
     writer_text(out, "flags");
-    writer_array(out, 1);
+    writer_set(out, 1);
     writer_status(out, command->flags & COMMAND_READONLY ? "RO" : "RW");
     writer_text(out, "begin_search");
     write_begin(out, spec);
@@ -190,7 +190,7 @@ static void write_row(struct writer *out, const struct command *command)
     writer_integer(out, command->key_step);
     write_categories(out, command->categories);
     write_tips(out, command);
-    writer_array(out, command->spec_count);
+    writer_set(out, command->spec_count);
     for (size_t i = 0; i < command->spec_count; i++) {
         write_spec(out, command, &command->specs[i]);
     }
@@ -200,10 +200,14 @@ static void write_command(struct writer *out, const struct command *command)
 {
     size_t subcommands = subcommand_count(command);
     write_row(out, command);
+    if (subcommands == 0) {
+        writer_set(out, 0); /* Redis's empty list of them is a set, the others are arrays */
+        return;
+    }
     writer_array(out, subcommands);
     for (size_t i = 0; i < subcommands; i++) {
         write_row(out, command_row(command->id + 1 + i));
-        writer_array(out, 0);
+        writer_set(out, 0);
     }
 }
 
@@ -230,14 +234,14 @@ static void write_all(struct writer *out)
 
 void command_command_all(struct call *call)
 {
-    struct writer reply = {0};
+    struct writer reply = call_writer(call);
     write_all(&reply);
     call_reply(call, &reply);
 }
 
 void command_command_count(struct call *call)
 {
-    struct writer reply = {0};
+    struct writer reply = call_writer(call);
     writer_integer(&reply, (int64_t)own_count());
     call_reply(call, &reply);
 }
@@ -256,7 +260,7 @@ void command_command_info(struct call *call)
     const char *bytes = call->request->query.bytes;
     struct resp_cursor cursor = call_args(call, 2);
     struct resp_arg arg;
-    struct writer reply = {0};
+    struct writer reply = call_writer(call);
     if (cursor.left > INFO_MAX) {
         call_fail(call, "ERR COMMAND INFO takes no more than %d names", INFO_MAX);
         return;
@@ -346,7 +350,7 @@ static bool filter_read(struct call *call, struct filter *filter)
 void command_command_list(struct call *call)
 {
     struct filter filter;
-    struct writer names = {0}, reply = {0};
+    struct writer names = call_writer(call), reply = call_writer(call);
     size_t count = 0;
     if (!filter_read(call, &filter)) {
         call_syntax_error(call);
@@ -391,7 +395,7 @@ static void answer_keys(struct call *call, const struct command *command, const 
     } else if (keys.count == 0 && !optional) {
         call_fail(call, "ERR The command has no key arguments");
     } else {
-        struct writer reply = {0};
+        struct writer reply = call_writer(call);
         writer_array(&reply, keys.count);
         for (uint32_t i = 0; i < keys.count; i++) {
             writer_bulk(&reply, bytes + keys.at[i].at, keys.at[i].size);

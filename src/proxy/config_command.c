@@ -87,11 +87,11 @@ void config_command_get(struct call *call)
     struct resp_cursor cursor = call_args(call, 2);
     struct resp_arg arg;
     struct asked asked = {0};
-    struct writer reply = {0};
+    struct writer reply = call_writer(call);
     while (resp_cursor_next(&cursor, &arg)) {
         ask(&asked, bytes + arg.at, arg.size);
     }
-    writer_array(&reply, 2 * asked.count);
+    writer_map(&reply, asked.count);
     for (size_t i = 0; i < SETTINGS; i++) {
         if (asked.settings[i].size > 0) {
             writer_bulk(&reply, asked.settings[i].name, asked.settings[i].size);

@@ -14,7 +14,7 @@ static void echo(struct call *call, uint32_t number)
 {
     size_t size;
     const char *text = call_arg(call, number, &size);
-    struct writer reply = {0};
+    struct writer reply = call_writer(call);
     writer_bulk(&reply, text, size);
     call_reply(call, &reply);
 }
@@ -129,14 +129,14 @@ void connection_hello(struct call *call)
     if (call_argc(call) > 1 && (!hello_version(call) || !hello_options(call))) {
         return;
     }
-    struct writer reply = {0};
-    writer_array(&reply, 14);
+    struct writer reply = call_writer(call);
+    writer_map(&reply, 7);
     writer_text(&reply, "server");
     writer_text(&reply, "redis");
     writer_text(&reply, "version");
     writer_text(&reply, CONNECTION_REDIS_VERSION);
     writer_text(&reply, "proto");
-    writer_integer(&reply, 2);
+    writer_integer(&reply, reply.resp == 3 ? 3 : 2);
     writer_text(&reply, "id");
     writer_integer(&reply, (int64_t)call->client->id);
     writer_text(&reply, "mode");

@@ -31,7 +31,7 @@ void help_answer(struct call *call)
     const struct command *command = call->request->query.command;
     size_t size = container_size(command), count = 0;
     char name[NAME_SIZE];
-    struct writer lines = {0}, reply = {0};
+    struct writer lines = call_writer(call), reply = call_writer(call);
     for (size_t id = 0; id < command_count(); id++) {
         const struct command *row = command_row(id);
         bool ours = (row->flags & COMMAND_SUBCOMMAND) && container_size(row) == size &&

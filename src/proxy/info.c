@@ -281,7 +281,7 @@ void info_answer(struct call *call)
             sections[i].write(&text, call->client);
         }
     }
-    call_bulk(call, &text);
+    call_verbatim(call, &text);
 }
 
 /* ---- TIME and ROLE ---- */
@@ -290,7 +290,7 @@ void info_time(struct call *call)
 {
     struct timeval now;
     char text[32];
-    struct writer reply = {0};
+    struct writer reply = call_writer(call);
     gettimeofday(&now, NULL);
     writer_array(&reply, 2);
     snprintf(text, sizeof text, "%lld", (long long)now.tv_sec);
@@ -302,7 +302,7 @@ void info_time(struct call *call)
 
 void info_role(struct call *call)
 {
-    struct writer reply = {0};
+    struct writer reply = call_writer(call);
     writer_array(&reply, 3);
     writer_text(&reply, "master");
     writer_integer(&reply, 0);

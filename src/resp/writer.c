@@ -3,6 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "resp/writer.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@ static char *writer_room(struct writer *writer, size_t size)
 void writer_deinit(struct writer *writer)
 {
     free(writer->data);
-    *writer = (struct writer){0};
+    *writer = (struct writer){.resp = writer->resp};
 }
 
 void writer_raw(struct writer *writer, const char *data, size_t size)
@@ -82,17 +83,89 @@ void writer_text(struct writer *writer, const char *text)
     writer_bulk(writer, text, strlen(text));
 }
 
+void writer_array(struct writer *writer, size_t count)
+{
+    writer_header(writer, '*', (int64_t)count);
+}
+
+/* ---- what the versions write differently ---- */
+
+static bool is_resp3(const struct writer *writer)
+{
+    return writer->resp == 3;
+}
+
+/* A line of RESP3, or in RESP2 a bulk of the same text. */
+static void writer_line(struct writer *writer, char type, const char *text)
+{
+    if (!is_resp3(writer)) {
+        writer_text(writer, text);
+        return;
+    }
+    writer_raw(writer, &type, 1);
+    writer_raw(writer, text, strlen(text));
+    writer_raw(writer, "\r\n", 2);
+}
+
 void writer_null(struct writer *writer)
 {
-    writer_raw(writer, "$-1\r\n", 5);
+    writer_format(writer, "%s\r\n", is_resp3(writer) ? "_" : "$-1");
 }
 
 void writer_null_array(struct writer *writer)
 {
-    writer_raw(writer, "*-1\r\n", 5);
+    writer_format(writer, "%s\r\n", is_resp3(writer) ? "_" : "*-1");
 }
 
-void writer_array(struct writer *writer, size_t count)
+void writer_boolean(struct writer *writer, bool value)
 {
-    writer_header(writer, '*', (int64_t)count);
+    if (is_resp3(writer)) {
+        writer_raw(writer, value ? "#t\r\n" : "#f\r\n", 4);
+    } else {
+        writer_integer(writer, value);
+    }
+}
+
+void writer_double(struct writer *writer, double value)
+{
+    char text[32]; /* "-1.2345678901234567e-308" is the longest */
+    if (isnan(value)) {
+        writer_line(writer, ',', "nan"); /* and not "-nan" */
+        return;
+    }
+    snprintf(text, sizeof text, "%.17g", value);
+    writer_line(writer, ',', text);
+}
+
+void writer_big_number(struct writer *writer, const char *digits)
+{
+    writer_line(writer, '(', digits);
+}
+
+void writer_verbatim(struct writer *writer, const char *text, size_t size)
+{
+    static const char format[] = "txt:";
+    if (!is_resp3(writer)) {
+        writer_bulk(writer, text, size);
+        return;
+    }
+    writer_header(writer, '=', (int64_t)(size + sizeof format - 1));
+    writer_raw(writer, format, sizeof format - 1);
+    writer_raw(writer, text, size);
+    writer_raw(writer, "\r\n", 2);
+}
+
+void writer_map(struct writer *writer, size_t pairs)
+{
+    writer_header(writer, is_resp3(writer) ? '%' : '*', (int64_t)(is_resp3(writer) ? pairs : 2 * pairs));
+}
+
+void writer_set(struct writer *writer, size_t count)
+{
+    writer_header(writer, is_resp3(writer) ? '~' : '*', (int64_t)count);
+}
+
+void writer_push(struct writer *writer, size_t count)
+{
+    writer_header(writer, is_resp3(writer) ? '>' : '*', (int64_t)count);
 }
