@@ -216,9 +216,8 @@ describe("commands that would change a shared link", function()
       "CLIENT PAUSE 1000", "CLIENT NO-EVICT ON", "CLIENT UNPAUSE", "MONITOR", "SYNC", "PSYNC ? -1", "REPLCONF x y",
       "DEBUG SLEEP 1",
       "SHUTDOWN NOSAVE", "READONLY", "READWRITE", "ASKING", "SELECT 0", "AUTH x", "HELLO 3", "HELLO 2", "RESET",
-      "WAIT 1 0", "FAILOVER", "REPLICAOF NO ONE", "SLAVEOF NO ONE", "CONFIG SET maxmemory 1", "ACL SETUSER x", "SAVE",
-      "BGSAVE", "BGREWRITEAOF", "MODULE LIST", "SWAPDB 0 1", "MIGRATE h 1 k 0 1", "CLUSTER RESET", "SCRIPT KILL",
-      "FUNCTION KILL", "QUIT",
+      "FAILOVER", "REPLICAOF NO ONE", "SLAVEOF NO ONE", "CONFIG SET maxmemory 1", "ACL SETUSER x", "SAVE",
+      "BGSAVE", "BGREWRITEAOF", "MODULE LIST", "SWAPDB 0 1", "MIGRATE h 1 k 0 1", "CLUSTER RESET", "QUIT",
     }) do
       client:send(line .. "\r\n")
       if line ~= "CLIENT REPLY OFF" and line ~= "CLIENT REPLY SKIP" then client:read() end

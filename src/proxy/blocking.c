@@ -6,9 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "base/stats.h"
 #include "proxy/call.h"
 #include "proxy/cluster.h"
+#include "proxy/dispatch.h"
+#include "proxy/join.h"
 #include "proxy/lease.h"
 #include "proxy/link.h"
 #include "proxy/pin.h"
@@ -31,14 +34,18 @@ static double seconds_of(const char *text, size_t size)
     return seconds > 0 ? seconds : INFINITY;
 }
 
-/* The link is free again, unless it may still be blocked. */
-static void give_back(struct link *link, const struct reply *reply)
+/* Its links are free again, but for those that may still be blocked. */
+static void give_back(struct session *session)
 {
-    if (reply->failure == FAILURE_TIMEOUT) {
-        lease_close(link, "its command did not end in time");
-    } else if (!link->dead) {
-        lease_return(link);
+    for (struct link *link = session->blocked, *next; link; link = next) {
+        next = link->sibling;
+        if (link->head) {
+            lease_close(link, "its command did not end in time");
+        } else if (!link->dead) {
+            lease_return(link);
+        }
     }
+    session->blocked = NULL;
 }
 
 static void answered(struct request *request, const struct reply *reply)
@@ -46,14 +53,13 @@ static void answered(struct request *request, const struct reply *reply)
     struct client *client = request->client;
     struct reply instead = *reply;
     stats->clients_unblocked++;
-    give_back(request->link, reply);
     if (client) {
         struct session *session = client->session;
         if (session->unblocked) {
             instead = (struct reply){.bytes = session->unblocked, .size = strlen(session->unblocked)};
         }
         session->unblocked = NULL;
-        session->blocked = NULL;
+        give_back(session);
         session_settle(client);
     }
     session_answered(request, &instead);
@@ -64,29 +70,38 @@ bool blocking_end(struct client *client, bool error)
     if (!session_blocks(client)) {
         return false;
     }
+    struct session *session = client->session;
+    struct link *links = session->blocked;
     const char *null = client->resp == 3 ? "_\r\n" : "*-1\r\n";
-    client->session->unblocked = error ? "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n" : null;
-    lease_close(client->session->blocked, "CLIENT UNBLOCK");
+    const char *expired = session->expired ? session->expired : null;
+    session->unblocked = error ? "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n" : expired;
+    session->blocked = NULL;
+    session_close_links(links, "CLIENT UNBLOCK"); /* the last of them ends the session */
     return true;
 }
 
-static void start(struct client *client, struct request *request)
+/* Blocks a link of the host. */
+static void send_to(struct host *host, struct request *request)
 {
-    struct session *session = client->session;
-    struct host *host = session->target;
+    struct session *session = join_client(request)->session;
     struct link *link = lease_take(host, request->query.db);
     if (!link) {
-        session_settle(client);
-        request->done = session_answered;
-        request_fail(request, FAILURE_LOCAL, "ERR all %d private links to host %s are in use", LEASE_LIMIT,
-                     host->options.identifier);
+        lease_refuse(host, request);
         return;
     }
-    link->allowance = session->patience;
+    link->sibling = session->blocked;
     session->blocked = link;
+    link->allowance = session->patience;
+    link_send(link, request);
+}
+
+/* ---- on the host of its keys ---- */
+
+static void start(struct client *client, struct request *request)
+{
     request->done = answered;
     stats->clients_blocked++;
-    link_send(link, request);
+    send_to(client->session->target, request);
 }
 
 static void block(const struct call *call, double patience)
@@ -104,6 +119,7 @@ static void block(const struct call *call, double patience)
     struct session *session = session_get(call->client);
     session->target = host;
     session->patience = patience;
+    session->expired = NULL;
     session_alone(call->client, request, start);
 }
 
@@ -134,4 +150,62 @@ void blocking_option(struct call *call)
         }
     }
     block(call, seconds);
+}
+
+/* ---- on every host: WAIT and WAITAOF ---- */
+
+/* A host counts the replicas that have what the connection itself has written.
+ * Our client wrote on others, so that this one writes something last: up to
+ * Redis 7.0 any command counts as such, later only what replicas are told of.
+ * A shard channel has no patterns, so that nobody ever hears of it. */
+static const char write_last[] = "*1\r\n$4\r\nPING\r\n"
+                                 "*3\r\n$8\r\nSPUBLISH\r\n$10\r\nnydus:wait\r\n$0\r\n\r\n";
+enum { WRITE_LAST = sizeof write_last - 1, WRITE_LAST_REPLIES = 2 };
+
+static void send_behind_write(struct host *host, struct request *request)
+{
+    struct query *query = &request->query;
+    size_t size = WRITE_LAST + query->size;
+    char *memory = xmalloc(size);
+    memcpy(memory, write_last, WRITE_LAST);
+    memcpy(memory + WRITE_LAST, query->bytes, query->size);
+    free(request->memory);
+    request->memory = memory;
+    request->memory_room = size;
+    query->bytes = memory;
+    query->size = (uint32_t)size;
+    query->router = NULL; /* never again, and never on another link */
+    request->before = WRITE_LAST_REPLIES;
+    send_to(host, request);
+}
+
+static void start_everywhere(struct client *client, struct request *request)
+{
+    (void)client;
+    request->done = answered;
+    stats->clients_blocked++;
+    dispatch_to(request, send_behind_write);
+}
+
+static void block_everywhere(const struct call *call, const char *expired)
+{
+    struct request *request = call->request;
+    struct session *session = session_get(call->client);
+    size_t size;
+    const char *text = call_arg(call, call_argc(call) - 1, &size);
+    session->target = NULL;
+    session->patience = seconds_of(text, size) / 1000;
+    session->expired = expired;
+    request->query.target = request->cluster->root;
+    session_alone(call->client, request, start_everywhere);
+}
+
+void blocking_replicas(struct call *call)
+{
+    block_everywhere(call, ":0\r\n");
+}
+
+void blocking_files(struct call *call)
+{
+    block_everywhere(call, "*2\r\n:0\r\n:0\r\n");
 }

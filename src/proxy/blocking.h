@@ -1,6 +1,6 @@
-/* Blocking commands: BLPOP and its like, XREAD with BLOCK. Each runs on a
- * private link, so that nobody else waits for it, while its client's later
- * commands wait; a client that leaves takes the link with it. */
+/* Blocking commands: BLPOP and its like, XREAD with BLOCK, WAIT. Each runs on
+ * private links, so that nobody else waits for it, while its client's later
+ * commands wait; a client that leaves takes the links with it. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -13,6 +13,9 @@ struct client;
 void blocking_timeout_last(struct call *call);
 void blocking_timeout_first(struct call *call);
 void blocking_option(struct call *call);
+/* WAIT and WAITAOF, on every host: for what the client has written before, on whatever links. */
+void blocking_replicas(struct call *call);
+void blocking_files(struct call *call);
 
 /* Ends the blocking of a client, as if its time were over or with an error.
  * false: it does not block. */

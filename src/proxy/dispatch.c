@@ -113,8 +113,9 @@ bool dispatch_joins(const struct query *query, const struct target *list)
     return is_keyless(query, list) && (policy == REQUEST_ALL_SHARDS || policy == REQUEST_ALL_NODES);
 }
 
-/* Every item of a list gets the command; how their replies join depends on who named the hosts. */
-static void dispatch_list(struct request *request)
+/* Every item of a list gets the command; how their replies join depends on who named the hosts.
+ * `send`: see dispatch_to; NULL: the usual way. */
+static void dispatch_list(struct request *request, dispatch_send *send)
 {
     const struct query *whole = &request->query;
     const struct target *list = whole->target;
@@ -135,7 +136,10 @@ static void dispatch_list(struct request *request)
         part->query.target = list->list.items[i];
         part->query.router = NULL;
         part->multiple = multiple && list->list.items[i]->kind != TARGET_HOST;
-        dispatch_one(part);
+        if (send)
+            dispatch_to(part, send);
+        else
+            dispatch_one(part);
     }
 }
 
@@ -161,7 +165,7 @@ void dispatch_leaf(struct request *request)
         host_send(leaf->host.host, request);
         break;
     case TARGET_LIST:
-        dispatch_list(request);
+        dispatch_list(request, NULL);
         break;
     case TARGET_REPLY:
         request_answer(request, leaf->reply.bytes, leaf->reply.size);
@@ -176,6 +180,19 @@ void dispatch_leaf(struct request *request)
     case TARGET_KINDS:
         break; /* dispatch_route leaves none of these */
     }
+}
+
+void dispatch_to(struct request *request, dispatch_send *send)
+{
+    struct query *query = &request->query;
+    dispatch_route(&query, 1);
+    const struct target *leaf = query->target;
+    if (leaf && leaf->kind == TARGET_HOST)
+        send(leaf->host.host, request);
+    else if (leaf && leaf->kind == TARGET_LIST)
+        dispatch_list(request, send);
+    else
+        dispatch_leaf(request);
 }
 
 /* From wherever its target is. */

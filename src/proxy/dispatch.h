@@ -16,6 +16,10 @@ void dispatch_route(struct query **queries, size_t count);
 /* Sends a request to the leaf in its query.target, or fails it when there is none. */
 void dispatch_leaf(struct request *request);
 
+/* Routes and sends one request; its hosts get it, or their parts of it, by `send` instead of host_send. */
+typedef void dispatch_send(struct host *host, struct request *request);
+void dispatch_to(struct request *request, dispatch_send *send);
+
 /* A request could not be served by a host: tries another where that is safe
  * (Nydus's retry: only what cannot have run, or only reads), or fails it. */
 void dispatch_failed(struct request *request, enum failure failure, const char *reason);

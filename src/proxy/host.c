@@ -133,9 +133,8 @@ static uint32_t host_slot(const struct host *host, const struct request *request
     uint32_t connections = host->options.connections;
     if (connections == 1)
         return 0;
-    while (request->join)
-        request = request->join->request;
-    return request->client ? (uint32_t)(request->client->id % connections) : 0;
+    const struct client *client = join_client(request);
+    return client ? (uint32_t)(client->id % connections) : 0;
 }
 
 void host_send(struct host *host, struct request *request)

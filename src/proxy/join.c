@@ -36,6 +36,13 @@ static void join_destroy(struct join *join)
     free(join);
 }
 
+struct client *join_client(const struct request *request)
+{
+    while (request->join)
+        request = request->join->request;
+    return request->client;
+}
+
 enum join_kind join_kind_of(const struct command *command)
 {
     switch (command->response_policy) {

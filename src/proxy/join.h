@@ -57,5 +57,7 @@ void join_ask(struct join *join, uint32_t index, const struct target *host, char
 /* Answers with the reply of one part, or with memory from malloc that is given away. */
 void join_answer_part(struct join *join, uint32_t index);
 void join_answer_given(struct join *join, char *out, size_t size);
+/* The client of a request, or of the command that it is a part of; NULL: none any more. */
+struct client *join_client(const struct request *request);
 /* How replies of several hosts to this command become one. */
 enum join_kind join_kind_of(const struct command *command);

@@ -4,6 +4,7 @@
 
 #include "proxy/host.h"
 #include "proxy/link.h"
+#include "proxy/request.h"
 
 #include <stddef.h>
 
@@ -59,6 +60,12 @@ struct link *lease_take(struct host *host, int32_t db)
         link->state = LINK_IDLE; /* a host that is there need not be given a rest */
     link->leased = true;
     return link;
+}
+
+void lease_refuse(const struct host *host, struct request *request)
+{
+    request_fail(request, FAILURE_LOCAL, "ERR all %d private links to host %s are in use", LEASE_LIMIT,
+                 host->options.identifier);
 }
 
 void lease_return(struct link *link)

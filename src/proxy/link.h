@@ -36,6 +36,7 @@ struct link {
     struct host *host;
     struct link *next;           /* the host's */
     struct link *dirty_next;     /* in proxy->dirty_links or dead_links */
+    struct link *sibling;        /* of those that one command blocks */
     struct request *head, *tail; /* given to the link and not answered, oldest first */
     struct resolve *resolve;     /* while LINK_RESOLVING */
     enum link_state state;

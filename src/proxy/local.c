@@ -36,8 +36,8 @@ const char *local_refusal(const struct command *command)
 bool local_answers(const struct command *command)
 {
     const struct policy *policy = policy_of(command);
-    bool keyed_elsewhere = policy->sends && command->spec_count > 0;
-    return policy->answer && !policy->when && !keyed_elsewhere;
+    bool for_hosts = policy->sends && (policy->inside == INSIDE_SENT || command->spec_count > 0);
+    return policy->answer && !policy->when && !for_hosts;
 }
 
 bool local_is_http(const char *name, size_t size)

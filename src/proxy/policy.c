@@ -14,6 +14,7 @@
 #include "proxy/help.h"
 #include "proxy/info.h"
 #include "proxy/keyless.h"
+#include "proxy/kill.h"
 #include "proxy/scripts.h"
 #include "proxy/select.h"
 #include "proxy/sort.h"
@@ -91,7 +92,7 @@ static bool stream_blocks(const struct call *call)
 #define ANSWERED_OR_SENT(text, function) {.name = (text), .answer = (function), .inside = INSIDE_SENT},
 #define AT_ONCE(text, function) \
     {.name = (text), .answer = (function), .sends = true, .inside = INSIDE_AT_ONCE},
-#define BLOCKS(text, condition, function) \
+#define PRIVATE(text, condition, function) \
     {.name = (text), .answer = (function), .when = (condition), .sends = true, .inside = INSIDE_SENT},
 #define REFUSED(text, sentence) {.name = (text), .refusal = "ERR '" text "' " sentence},
 #define REFUSED_WHEN(text, condition, sentence) \

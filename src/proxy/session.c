@@ -6,6 +6,7 @@
 #include "proxy/client.h"
 #include "proxy/cluster.h"
 #include "proxy/lease.h"
+#include "proxy/link.h"
 #include "proxy/watch.h"
 
 #include <stdlib.h>
@@ -38,6 +39,14 @@ void session_settle(struct client *client)
         session_end(client);
 }
 
+void session_close_links(struct link *first, const char *reason)
+{
+    for (struct link *link = first, *next; link; link = next) {
+        next = link->sibling;
+        lease_close(link, reason);
+    }
+}
+
 void session_leave(struct client *client)
 {
     struct session *session = client->session;
@@ -48,8 +57,7 @@ void session_leave(struct client *client)
         request_put(session->waiting); /* nobody else knows it */
     watch_end(session);
     session_end(client);
-    if (blocked) /* at once: nothing must be popped for a client that has gone */
-        lease_close(blocked, "its client has gone");
+    session_close_links(blocked, "its client has gone"); /* at once: nothing must be popped for nobody */
 }
 
 /* ---- alone ---- */

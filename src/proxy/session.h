@@ -34,9 +34,10 @@ struct session {
     /* A command that has to run alone, on a private link */
     struct request *waiting; /* it waits for the replies of those before it; the client is held */
     session_start *start;    /* what begins it then */
-    struct host *target;     /* whose link it blocks, or will */
-    struct link *blocked;    /* the link on which a command blocks */
+    struct host *target;     /* whose link it will block; NULL: the router says */
+    struct link *blocked;    /* the links on which a command blocks, by `sibling` */
     double patience;         /* seconds it may block */
+    const char *expired;     /* what it answers when its time is over; NULL: a null. Static */
     const char *unblocked;   /* CLIENT UNBLOCK: the reply instead of the host's; static */
 };
 
@@ -54,6 +55,8 @@ void session_leave(struct client *client);
 void session_alone(struct client *client, struct request *request, session_start *start);
 /* At the turn's end: is it time for the waiting request? */
 void session_go_on(struct client *client);
+/* Closes links that a command blocks, all siblings. */
+void session_close_links(struct link *first, const char *reason);
 /* Does a command of this client block? */
 static inline bool session_blocks(const struct client *client)
 {

@@ -86,7 +86,7 @@ static bool is_for_all_hosts(const struct query *query)
 {
     const struct policy *policy = policy_of(query->command);
     enum request_policy tip = query->command->request_policy;
-    if (query->nkeys || policy->answer)
+    if (query->nkeys || (policy->answer && !policy->sends))
         return false;
     return (policy->keyless && policy->keyless != keyless_first) || tip == REQUEST_ALL_SHARDS ||
            tip == REQUEST_ALL_NODES;

@@ -73,18 +73,17 @@ static struct link *watcher_of(struct session *session, const struct request *re
 static void start(struct client *client, struct request *request)
 {
     struct session *session = client->session;
-    const char *name = session->host->options.identifier;
+    const struct host *host = session->host;
     struct link *link = watcher_of(session, request);
     request->done = watched;
     if (!link) {
         session->host = NULL;
         session_settle(client);
         request->done = session_answered;
-        request_fail(request, FAILURE_LOCAL, "ERR all %d private links to host %s are in use", LEASE_LIMIT,
-                     name);
+        lease_refuse(host, request);
     } else if (watch_is_lost(session)) {
         request_fail(request, FAILURE_LOCAL, "ERR host %s was lost since WATCH: begin again with UNWATCH",
-                     name);
+                     host->options.identifier);
     } else {
         link_send(link, request);
     }
