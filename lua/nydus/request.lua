@@ -192,9 +192,31 @@ local function setup_request(native)
   })
 end
 
-local CLIENT_FIELDS = { id = true, addr = true, name = true, user = true, db = true, listen = true }
+local CLIENT_FIELDS = { slot = true, id = true, addr = true, name = true, user = true, db = true, listen = true }
 
-local function setup_client()
+-- The tables that scripts keep for clients: slots[client id][name]. C takes
+-- those of clients that have left out.
+local function make_slot(batch, current)
+  local slots, slotted = {}, batch.slotted
+  return slots, function(self, name)
+    local view = current(self)
+    check_string(name, "slot")
+    local id = slotted(view)
+    local own = slots[id]
+    if not own then
+      own = {}
+      slots[id] = own
+    end
+    local values = own[name]
+    if not values then
+      values = {}
+      own[name] = values
+    end
+    return values
+  end
+end
+
+local function setup_client(native)
   local batch = abi.batch
   local views, request_t = batch.views, ffi.typeof("struct nydus_req *")
   local facts = ffi.new("struct nydus_facts")
@@ -209,9 +231,22 @@ local function setup_client()
     listen = function() return ffi.string(facts.listen) end,
   }
 
+  local client_t = ffi.typeof("struct nydus_client *")
+  local slots, slot = make_slot(batch, function(self)
+    if not ffi.istype(client_t, self) then
+      error("this is no client: write client:slot(name), with a colon", 3)
+    elseif batch.handle ~= ffi.cast(request_t, self) then
+      error("request is over", 3)
+    end
+    return views[batch.cur]
+  end)
+  native.slots(slots)
+
   ffi.metatype("struct nydus_client", {
     __index = function(self, name)
-      if batch.handle ~= ffi.cast(request_t, self) then
+      if name == "slot" then
+        return slot
+      elseif batch.handle ~= ffi.cast(request_t, self) then
         error("request is over", 2)
       end
       local field = fields[name]
@@ -230,7 +265,7 @@ end
 
 function M.setup(native)
   setup_request(native)
-  setup_client()
+  setup_client(native)
 end
 
 return M

@@ -54,6 +54,24 @@ describe("a router script in the server", function()
     assert.same({ 0, 3, 0 }, { out[1][7], out[3][7], out[5][7] })
   end)
 
+  it("keeps values for a client as long as that is connected", function()
+    local nydus = start([[return function(req)
+      local own = req.client:slot("count")
+      own.n = (own.n or 0) + 1
+      if req:prefix("other") then return nydus.reply(req.client:slot("other").n or "none") end
+      own.much = ("x"):rep(1000000) .. own.n .. req.client.id
+      return nydus.reply(own.n)
+    end]], { router_memory = "16mb" })
+    local first = nydus:client()
+    assert.same({ 1, 2, 3 }, first:pipeline({ { "GET", "k" }, { "GET", "k" }, { "GET", "k" } }))
+    for _ = 1, 60 do -- more than router_memory, if it were kept
+      local client = nydus:client()
+      assert.equal(1, client:call("GET", "k"))
+      client:close()
+    end
+    assert.same({ "none", 5 }, first:pipeline({ { "GET", "other" }, { "GET", "k" } }))
+  end)
+
   it("answers an error to the request that caused it, the others do not notice", function()
     local nydus = start([[return function(req)
       if req:prefix("raise") then error("oops") end

@@ -374,6 +374,8 @@ void client_close(struct client *client, const char *reason)
     log_debug("client %llu leaves: %s", (unsigned long long)client->id, reason);
     client_orphan_requests(client);
     session_leave(client);
+    if (client->slotted && client->proxy->generation)
+        target_set_leave(client->proxy->generation->set, client->id);
     stream_close(&client->stream);
     chain_clear(&client->stream.out);
     client_delist(client);

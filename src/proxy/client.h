@@ -43,6 +43,7 @@ struct client {
     int32_t db;             /* SELECT */
     uint8_t resp;           /* the version of the protocol it speaks: 2, or 3 after HELLO 3 */
     uint8_t waited;         /* turns that replies have been held back for company */
+    bool slotted; /* a router script keeps values for it */
     bool dirty;
     bool hold;    /* later commands wait until client_release; nothing is read, unless a command blocks */
     bool resume;  /* there is input that was held back */

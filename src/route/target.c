@@ -55,7 +55,17 @@ void target_set_destroy(struct target_set *set)
     for (uint32_t i = 0; i < set->count; i++)
         target_destroy(set->targets[i]);
     free(set->targets);
+    free(set->left);
     free(set);
+}
+
+void target_set_leave(struct target_set *set, uint64_t client)
+{
+    if (set->left_count == set->left_room) {
+        set->left_room = set->left_room ? set->left_room * 2 : 16;
+        set->left = xrealloc(set->left, set->left_room * sizeof *set->left);
+    }
+    set->left[set->left_count++] = client;
 }
 
 static struct target *target_create(struct target_set *set, enum target_kind kind)

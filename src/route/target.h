@@ -82,10 +82,15 @@ struct target_set {
      * next target into each query->target (any kind of this set), or NULL and maybe an error. */
     void (*decide)(void *context, const struct target *function, struct query **queries, size_t count);
     void *context;
+    /* Clients that have left, by id, and for which a script keeps values: decide forgets those first. */
+    uint64_t *left;
+    uint32_t left_count, left_room;
 };
 
 struct target_set *target_set_create(void);
 void target_set_destroy(struct target_set *set);
+/* Notes that a client has left whose values a script keeps. */
+void target_set_leave(struct target_set *set, uint64_t client);
 
 /* Makers: each adds to the set, which owns what it is given. */
 struct target *target_host(struct target_set *set, struct host *host, const char *name);

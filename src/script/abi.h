@@ -72,6 +72,8 @@ struct nydus_batch {
     uint32_t (*hash)(const struct nydus_view *view, int32_t kind);
     bool (*client)(const struct nydus_view *view, struct nydus_facts *facts);
     bool (*has_client)(const struct nydus_view *view);
+    /* The id of the client, which has values to be forgotten when it leaves from now on; 0: there is none. */
+    double (*slotted)(const struct nydus_view *view);
     int32_t out[NYDUS_BATCH];
     struct nydus_view views[NYDUS_BATCH];
 };

@@ -91,6 +91,15 @@ static int flags(lua_State *L)
     return 1;
 }
 
+/* slots(table): where request.lua keeps what scripts keep for clients, by client id */
+static int slots(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    bind_script(L)->decider.slots = luaL_ref(L, LUA_REGISTRYINDEX);
+    return 0;
+}
+
 /* log(text) */
 static int write_log(lua_State *L)
 {
@@ -107,5 +116,6 @@ void bind_facts(struct script *script)
     bind_add(script, "commands", commands);
     bind_add(script, "hashes", hashes);
     bind_add(script, "flags", flags);
+    bind_add(script, "slots", slots);
     bind_add(script, "log", write_log);
 }

@@ -201,6 +201,21 @@ static void batch_take(struct decider *decider, const struct target *function, s
     }
 }
 
+/* What scripts kept for clients that have left is garbage now. */
+static void forget_clients(struct decider *decider)
+{
+    struct target_set *set = decider->set;
+    lua_State *L = decider->state->L;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, decider->slots);
+    for (uint32_t i = 0; i < set->left_count; i++) {
+        lua_pushnumber(L, (lua_Number)set->left[i]);
+        lua_pushnil(L);
+        lua_rawset(L, -3); /* a key that is there becomes nil: no memory is needed */
+    }
+    lua_settop(L, 0);
+    set->left_count = 0;
+}
+
 /* Without a loop, five seconds are a turn. */
 static unsigned turn_now(const struct decider *decider)
 {
@@ -211,6 +226,8 @@ void decide(void *context, const struct target *function, struct query **queries
 {
     struct decider *decider = context;
     scrap_turn(&decider->scrap, turn_now(decider));
+    if (decider->set->left_count)
+        forget_clients(decider);
     for (size_t first = 0; first < count; first += NYDUS_BATCH) {
         size_t here = count - first < NYDUS_BATCH ? count - first : NYDUS_BATCH;
         decider->counters.batches++;

@@ -20,6 +20,7 @@ struct decider {
     struct ev_loop *loop; /* whose turns count; NULL: there is none (checks, specs) */
     struct target_set *set;
     struct nydus_batch *batch;
+    int slots;            /* the Lua table of what scripts keep for clients, by client id; 0: none yet */
     uint64_t next_handle; /* never used twice, never 0 */
     struct scrap scrap;
     const struct target *loose[NYDUS_BATCH]; /* replies made during this batch */

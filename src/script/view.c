@@ -76,6 +76,15 @@ static bool view_client(const struct nydus_view *view, struct nydus_facts *facts
     return true;
 }
 
+static double view_slotted(const struct nydus_view *view)
+{
+    const struct query *query = view->query;
+    if (!query->client)
+        return 0;
+    query->client->slotted = true;
+    return (double)query->client->id;
+}
+
 void view_setup(struct nydus_batch *batch)
 {
     batch->arg = view_arg;
@@ -84,6 +93,7 @@ void view_setup(struct nydus_batch *batch)
     batch->hash = view_hash;
     batch->client = view_client;
     batch->has_client = view_has_client;
+    batch->slotted = view_slotted;
 }
 
 void view_fill(struct nydus_view *view, const struct query *query, uint64_t handle)
