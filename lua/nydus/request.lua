@@ -71,7 +71,7 @@ local function make_methods(batch, hashes, current)
   function methods.arg(self, i)
     local view = current(self)
     check_number(i, "arg")
-    if i < 0 or not arg(view, i, text) then
+    if not (i >= 0 and i < view.argc and arg(view, i, text)) then -- a NaN is neither >= nor <
       return nil
     end
     return ffi.string(text.bytes, text.size)
@@ -81,7 +81,7 @@ local function make_methods(batch, hashes, current)
     local view = current(self)
     i = i or 1
     check_number(i, "key")
-    if i < 1 or not key(view, i - 1, text) then
+    if not (i >= 1 and i <= view.nkeys and key(view, i - 1, text)) then
       return nil
     end
     return ffi.string(text.bytes, text.size)
