@@ -215,3 +215,41 @@ void host_tick(struct host *host)
     host->failures = 0;
     host_mark(host, false);
 }
+
+/* ---- for people ---- */
+
+static const char *const state_names[] = {
+    [LINK_IDLE] = "idle", [LINK_RESOLVING] = "resolving", [LINK_CONNECTING] = "connecting",
+    [LINK_GREETING] = "greeting", [LINK_READY] = "up", [LINK_RESTING] = "away",
+};
+
+/* Of the configured database: one that is up, if there is one. */
+static const struct link *best_link(const struct host *host)
+{
+    const struct link *best = NULL;
+    for (const struct link *link = host->links; link; link = link->next) {
+        bool better = !best || (best->state != LINK_READY && link->state == LINK_READY);
+        if (link->db == host->options.db && better)
+            best = link;
+    }
+    return best;
+}
+
+struct host_report host_report(const struct host *host)
+{
+    const struct link *best = best_link(host);
+    struct host_report report = {
+        .state = host->down ? "down" : state_names[best ? best->state : LINK_IDLE],
+        .reason = "",
+        .failures = host->failures,
+    };
+    for (const struct link *link = host->links; link; link = link->next) {
+        report.links += link->state == LINK_READY;
+        report.pending += link->depth;
+    }
+    if (host->down)
+        report.reason = text_or_nothing(host->reason);
+    else if (best && best->state == LINK_RESTING)
+        report.reason = text_or_nothing(best->reason);
+    return report;
+}

@@ -81,5 +81,16 @@ void host_succeeded(struct host *host);
 void host_seat_add(struct host *host, struct router *router, int index);
 void host_seat_remove(struct host *host, struct router *router);
 
+/* How the host looks from this worker, for people. The texts are good until the
+ * loop goes on. */
+struct host_report {
+    const char *state;    /* "up", "down" (marked), "away" (rests after a failure), "connecting" … */
+    const char *reason;   /* why it is down or away; "" when it is not */
+    uint32_t links;       /* that are up, of all databases */
+    uint32_t pending;     /* requests that wait for its reply */
+    uint32_t failures;    /* in a row */
+};
+struct host_report host_report(const struct host *host);
+
 /* The janitor's part: takes hosts back, reconnects, looks at deadlines. */
 void host_tick(struct host *host);

@@ -18,7 +18,6 @@
 #include "proxy/call.h"
 #include "proxy/cluster.h"
 #include "proxy/connection.h"
-#include "proxy/link.h"
 #include "proxy/listener.h"
 #include "proxy/proxy.h"
 
@@ -147,11 +146,6 @@ static void section_cluster(struct writer *out, const struct client *client)
 
 /* ---- hosts ---- */
 
-static const char *const state_names[] = {
-    [LINK_IDLE] = "idle", [LINK_RESOLVING] = "resolving", [LINK_CONNECTING] = "connecting",
-    [LINK_GREETING] = "greeting", [LINK_READY] = "up", [LINK_RESTING] = "away",
-};
-
 /* Texts of others on a line of commas. */
 static void write_plain(struct writer *out, const char *text)
 {
@@ -162,38 +156,16 @@ static void write_plain(struct writer *out, const char *text)
 }
 
 /* The best state among the links of the host's own database, and why there is none better. */
-static const struct link *best_link(const struct host *host)
-{
-    const struct link *best = NULL;
-    for (const struct link *link = host->links; link; link = link->next) {
-        bool better = !best || (best->state != LINK_READY && link->state == LINK_READY);
-        if (link->db == host->options.db && better) {
-            best = link;
-        }
-    }
-    return best;
-}
-
 static void write_host(struct writer *out, uint32_t number, const struct host *host)
 {
-    const struct link *best = best_link(host);
-    uint32_t links = 0, depth = 0;
-    for (const struct link *link = host->links; link; link = link->next) {
-        links += link->state == LINK_READY;
-        depth += link->depth;
-    }
+    const struct host_report report = host_report(host);
     writer_format(out, "host%u:identifier=", number);
     write_plain(out, host->options.identifier);
     writer_format(out, ",address=");
     write_plain(out, host->options.address);
-    const char *state = host->down ? "down" : state_names[best ? best->state : LINK_IDLE];
     writer_format(out, ",db=%d,weight=%u,state=%s,links=%u,depth=%u,failures=%u,reason=", host->options.db,
-                  host->options.weight, state, links, depth, host->failures);
-    if (host->down && host->reason) {
-        write_plain(out, host->reason);
-    } else if (best && best->state == LINK_RESTING && best->reason) {
-        write_plain(out, best->reason);
-    }
+                  host->options.weight, report.state, report.links, report.pending, report.failures);
+    write_plain(out, report.reason);
     writer_raw(out, "\r\n", 2);
 }
 
@@ -284,7 +256,25 @@ void info_answer(struct call *call)
     call_verbatim(call, &text);
 }
 
-/* ---- TIME and ROLE ---- */
+/* ---- MEMORY, TIME and ROLE ---- */
+
+void info_memory_doctor(struct call *call)
+{
+    struct writer text = call_writer(call);
+    struct mallinfo2 heap = mallinfo2();
+    writer_format(&text,
+                  "Nydus keeps no data; ask MEMORY DOCTOR of each host. This worker has allocated %zu bytes, "
+                  "%zu more are free in its heap, and %llu are in memory.\n",
+                  heap.uordblks + heap.hblkhd, heap.fordblks, resident());
+    call_verbatim(call, &text);
+}
+
+void info_memory_purge(struct call *call)
+{
+    malloc_trim(0);
+    call_ok(call);
+}
+
 
 void info_time(struct call *call)
 {

@@ -1,4 +1,4 @@
-/* What Nydus says of itself: INFO, and TIME and ROLE. */
+/* What Nydus says of itself: INFO, MEMORY, TIME and ROLE. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -8,6 +8,9 @@ struct call;
  * own. Sums over all workers are in `clients` and `stats`; the rest is the
  * worker's that was asked. Passwords are in none of it. */
 void info_answer(struct call *call);
+/* What Nydus's own memory is like; and gives back what it does not need. */
+void info_memory_doctor(struct call *call);
+void info_memory_purge(struct call *call);
 void info_time(struct call *call);
 /* A master without replicas, whatever stands behind. */
 void info_role(struct call *call);

@@ -9,6 +9,7 @@
 #include "proxy/cluster.h"
 #include "proxy/link.h"
 #include "proxy/listener.h"
+#include "proxy/nydus_command.h"
 #include "proxy/request.h"
 
 #include <malloc.h>
@@ -178,6 +179,7 @@ struct proxy *proxy_create(struct ev_loop *loop)
 
 void proxy_destroy(struct proxy *proxy)
 {
+    nydus_command_reloaded(proxy, UINT32_MAX, "the worker leaves");
     while (proxy->clients)
         client_close(proxy->clients, "the worker leaves");
     for (struct listener *listener = proxy->listeners, *next; listener; listener = next) {

@@ -12,6 +12,7 @@ struct generation;
 struct host;
 struct link;
 struct listener;
+struct request;
 
 enum { PROXY_READ_SIZE = 64 * 1024 }; /* one read, and so one fair turn of a connection */
 #define PROXY_CLOCK_STEP 0.05          /* seconds between two steps of the clock */
@@ -39,6 +40,9 @@ struct proxy {
     uint32_t ticks; /* of the janitor */
     ev_timer drain;
     char *scratch; /* PROXY_READ_SIZE bytes: every read lands here first */
+    struct request *reloads;              /* they wait for the end of a reload, by link_next */
+    uint32_t reload_number;               /* of the last one that asked; in its request's `part` */
+    void (*reload)(struct proxy *proxy, uint32_t number); /* asks for one; NULL: there is no master */
     void *server;  /* the worker's, for INFO and the like */
 };
 

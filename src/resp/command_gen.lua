@@ -9,7 +9,7 @@
 local cjson = require("cjson")
 
 local HEAD = [[
-/* The commands of Redis %s, and a few of later ones: %d rows.
+/* The commands of Redis %s, a few of later ones, and Nydus's own: %d rows.
  *
  * Generated, do not edit; from the top of the source tree, beside an unmodified redis-server:
  *   redis-cli --json COMMAND | luajit src/resp/command_gen.lua %s > src/resp/command.def
@@ -64,6 +64,23 @@ local NEWER_SUB = {
 local function by_name(a, b)
   return a[1] < b[1]
 end
+
+-- Nydus's own, of which no server knows.
+local OWN_FLAGS = { "admin", "noscript", "loading", "stale" }
+local OWN_CATEGORIES = { "@admin", "@slow", "@dangerous" }
+
+local function own(name, arity)
+  return { name, arity, OWN_FLAGS, 0, 0, 0, OWN_CATEGORIES, {}, {}, {} }
+end
+
+NEWER[#NEWER + 1] = { "nydus", -2, {}, 0, 0, 0, { "@slow" }, {}, {}, {
+  own("nydus|generation", 2),
+  { "nydus|help", 2, { "loading", "stale" }, 0, 0, 0, { "@slow" }, {}, {}, {} },
+  own("nydus|hosts", 2),
+  own("nydus|reload", 2),
+  own("nydus|route", -3),
+  own("nydus|stats", 2),
+} }
 
 -- Appends the newer ones that `commands` lacks.
 local function add_newer(commands, newer)

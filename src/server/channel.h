@@ -14,9 +14,11 @@ enum message_kind {
     MESSAGE_UNLISTEN, /* no more clients on `text` */
     MESSAGE_REOPEN,   /* open the log again */
     MESSAGE_DRAIN,    /* finish and leave within `size` seconds */
+    MESSAGE_RELOADED, /* a reload is over, for askers up to `generation`: `yes`, or why not in `text` */
     /* worker to master */
     MESSAGE_READY, /* the first generation serves clients */
     MESSAGE_VOTE,  /* generation `generation` is built: `yes`, or why not in `text` */
+    MESSAGE_RELOAD, /* a client asks for a reload, as number `generation` of the worker's */
     /* both ways */
     MESSAGE_DONE, /* say so when everything up to here is done; and the worker's echo */
 };

@@ -2,8 +2,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/check_command.h"
 
+#include "proxy/tree.h"
 #include "server/generation.h"
-#include "server/tree.h"
 
 #include <stdio.h>
 #include <stdlib.h>

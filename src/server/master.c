@@ -91,7 +91,7 @@ static void master_stop(struct master *master)
     notify_send("STOPPING=1");
     master->state = MASTER_STOPPING;
     master->kill_at = crew_clock() + MASTER_DRAIN + MASTER_GRACE;
-    reload_cancel(&master->reload);
+    reload_cancel(master);
     master_close(master);
     crew_resize(master, 0);
 }
@@ -146,6 +146,10 @@ static void master_is_ready(struct master *master)
 static void worker_message(struct master *master, uint32_t slot, const struct message *message)
 {
     struct hand *hand = &master->crew.hands[slot];
+    if (message->kind == MESSAGE_RELOAD) {
+        reload_request_by(&master->reload, slot, message->generation);
+        return;
+    }
     if (message->kind != MESSAGE_READY) {
         reload_message(master, slot, message);
         return;

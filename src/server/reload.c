@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -21,6 +22,36 @@
 void reload_request(struct reload *reload)
 {
     reload->wanted = true;
+}
+
+void reload_request_by(struct reload *reload, uint32_t slot, uint32_t number)
+{
+    reload->asks[slot] = number;
+    reload->wanted = true;
+}
+
+/* To those who wait, and nobody waits any more. */
+static void tell_outcome(struct master *master, bool success, const char *reason)
+{
+    struct message message = {.kind = MESSAGE_RELOADED, .yes = success};
+    snprintf(message.text, sizeof message.text, "%s", reason);
+    for (uint32_t slot = 0; slot < BOARD_WORKERS; slot++) {
+        if (!master->reload.waits[slot])
+            continue;
+        message.generation = master->reload.waits[slot];
+        master->reload.waits[slot] = 0;
+        crew_send(&master->crew, slot, &message, -1);
+    }
+}
+
+/* Those who asked while another reload was under way wait for this one. */
+static void let_askers_wait(struct reload *reload)
+{
+    for (uint32_t slot = 0; slot < BOARD_WORKERS; slot++) {
+        if (reload->asks[slot])
+            reload->waits[slot] = reload->asks[slot];
+        reload->asks[slot] = 0;
+    }
 }
 
 bool reload_awaits(const struct reload *reload, uint32_t slot)
@@ -37,11 +68,14 @@ static void reload_end(struct reload *reload)
     reload->awaited = 0;
 }
 
-void reload_cancel(struct reload *reload)
+void reload_cancel(struct master *master)
 {
+    struct reload *reload = &master->reload;
     reload->wanted = false;
     loader_cancel(&reload->loader);
     reload_end(reload);
+    let_askers_wait(reload);
+    tell_outcome(master, false, "the server stops");
 }
 
 int reload_pipe(const struct reload *reload)
@@ -54,11 +88,12 @@ void reload_read(struct reload *reload)
     loader_read(&reload->loader);
 }
 
-static void publish(bool success, const char *reason)
+static void publish(struct master *master, bool success, const char *reason)
 {
     board->last_reload_success = success;
     board->last_reload_at = time(NULL);
     board_set_reason(reason);
+    tell_outcome(master, success, reason);
 }
 
 /* One log line per problem; everything stays as it was. */
@@ -70,7 +105,7 @@ static void reload_refuse(struct master *master, const char *problems)
         line += length + (line[length] == '\n');
     }
     log_error("generation %u of %s stays in force", master->generation, master->path);
-    publish(false, problems);
+    publish(master, false, problems);
     reload_end(&master->reload);
     master->reload.retry = false;
     notify_send("READY=1");
@@ -190,7 +225,7 @@ static void reload_done(struct master *master)
     struct reload *reload = &master->reload;
     log_info("generation %u: %s reloaded in %.0f ms", master->generation, master->path,
              (crew_clock() - reload->started) * 1000);
-    publish(true, "");
+    publish(master, true, "");
     reload_end(reload);
     reload->retry = false;
     notify_send("READY=1");
@@ -241,6 +276,7 @@ static void reload_begin(struct master *master)
     struct reload *reload = &master->reload;
     char *problems = NULL;
     reload->wanted = false;
+    let_askers_wait(reload);
     reload->started = crew_clock();
     reload->deadline = reload->started + LOADER_PATIENCE;
     reload->generation = master->generation + 1;

@@ -35,10 +35,15 @@ struct reload {
     double started, deadline; /* master's clock, seconds */
     bool awaits[BOARD_WORKERS];
     uint32_t awaited;
+    uint32_t asks[BOARD_WORKERS];  /* the worker's last number that waits for the next one; 0: none */
+    uint32_t waits[BOARD_WORKERS]; /* for this one */
 };
 
 /* Remembers that a reload is wanted; reload_turn begins it. */
 void reload_request(struct reload *reload);
+/* The same for a worker, which is told how it went: MESSAGE_RELOADED. One that
+ * has begun already may have read the files before: the worker waits for the next. */
+void reload_request_by(struct reload *reload, uint32_t slot, uint32_t number);
 /* Every turn of the master's loop: begins, and ends what takes too long. */
 void reload_turn(struct master *master);
 /* MESSAGE_VOTE and MESSAGE_DONE. */
@@ -51,5 +56,5 @@ void reload_read(struct reload *reload);
 void reload_child_ended(struct master *master, pid_t pid, int status);
 /* Is the worker building or swapping? */
 bool reload_awaits(const struct reload *reload, uint32_t slot);
-/* Forgets it without a word: the server stops. */
-void reload_cancel(struct reload *reload);
+/* The server stops: forgets it, without a word but to those who wait for it. */
+void reload_cancel(struct master *master);

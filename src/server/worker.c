@@ -5,6 +5,7 @@
 #include "base/board.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "proxy/nydus_command.h"
 #include "proxy/proxy.h"
 #include "server/channel.h"
 
@@ -121,6 +122,12 @@ static void on_drained(struct proxy *proxy)
     ev_break(worker->loop, EVBREAK_ALL);
 }
 
+/* A client of ours wants a reload. */
+static void on_reload(struct proxy *proxy, uint32_t number)
+{
+    worker_send(proxy->server, &(struct message){.kind = MESSAGE_RELOAD, .generation = number});
+}
+
 static void reopen_log(void)
 {
     if (!log_reopen())
@@ -153,11 +160,15 @@ static void worker_obey(struct worker *worker, const struct message *message, in
     case MESSAGE_DRAIN:
         proxy_drain(worker->proxy, (double)message->size, on_drained);
         break;
+    case MESSAGE_RELOADED:
+        nydus_command_reloaded(worker->proxy, message->generation, message->yes ? NULL : message->text);
+        break;
     case MESSAGE_DONE:
         worker_send(worker, &done);
         break; /* all that came before is done */
     case MESSAGE_READY:
     case MESSAGE_VOTE:
+    case MESSAGE_RELOAD:
         break;
     }
     if (passed >= 0)
@@ -225,6 +236,7 @@ static void worker_setup(struct worker *worker)
     }
     worker->proxy = proxy_create(worker->loop);
     worker->proxy->server = worker;
+    worker->proxy->reload = on_reload;
     /* Unique among all workers, and among those that had this slot before. */
     uint32_t slot = worker->options->slot;
     worker->proxy->client_id_step = BOARD_WORKERS;

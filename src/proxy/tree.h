@@ -1,4 +1,4 @@
-/* The compiled tree of a router in words, for --check and --route. */
+/* The compiled tree of a router in words, for --check, --route and NYDUS ROUTE. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include "route/target.h"

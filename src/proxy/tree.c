@@ -1,6 +1,6 @@
 /* The compiled tree of a router in words; see tree.h. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "server/tree.h"
+#include "proxy/tree.h"
 
 #include "proxy/host.h"
 #include "route/prefix.h"

@@ -1,0 +1,325 @@
+/* Where a command would go, in words; see explanation.h.
+ *
+ * The walk is done one node at a time, so that each can be told; what a node
+ * decides is asked of the same functions that the server uses. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/explanation.h"
+
+#include "proxy/client.h"
+#include "proxy/cluster.h"
+#include "proxy/dispatch.h"
+#include "proxy/host.h"
+#include "proxy/local.h"
+#include "proxy/policy.h"
+#include "proxy/split.h"
+#include "proxy/tree.h"
+#include "resp/keys.h"
+#include "resp/writer.h"
+#include "route/prefix.h"
+#include "route/query.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROUTE_STEPS = 64, ROUTE_LINE = 512, ROUTE_QUOTE = 256, ROUTE_LEAVES = 64 };
+
+/* One command while it is looked at. */
+struct route {
+    const struct question *question;
+    struct resp_request scan;
+    const struct command *command;
+    struct key_list keys;
+    const struct target *leaves[ROUTE_LEAVES]; /* different ones that its keys went to */
+    uint32_t leaf_count;
+};
+
+static void say(struct writer *out, const char *label, const char *text)
+{
+    writer_format(out, "    %-7s  %s\n", label, text);
+}
+
+static void say_node(struct writer *out, const struct target *target)
+{
+    char line[ROUTE_LINE];
+    say(out, tree_language(target), tree_describe(target, line, sizeof line));
+}
+
+/* ---- one step of the walk ---- */
+
+static void say_choice(struct writer *out, const char *how, const struct target *next)
+{
+    writer_format(out, "%15s%s%s\n", "", how, next ? "" : ": there is none");
+}
+
+/* The longest prefix that has a target of its own. */
+static size_t prefix_length(const struct prefix_node *root, const struct query *query)
+{
+    size_t longest = 0;
+    const struct target *found = prefix_find(root, query_key(query), query->key.size);
+    for (size_t size = query->key.size + 1; size-- > 0;) {
+        if (prefix_find(root, query_key(query), size) != found)
+            break;
+        longest = size;
+    }
+    return longest;
+}
+
+static const struct target *step_prefix(struct writer *out, const struct target *at,
+                                        const struct query *query)
+{
+    const struct target *next = NULL;
+    if (query->nkeys)
+        next = prefix_find(at->prefix.root, query_key(query), query->key.size);
+    if (!next) {
+        say_choice(out, query->nkeys ? "no prefix fits: default" : "no key: default", at->prefix.otherwise);
+        return at->prefix.otherwise;
+    }
+    char quoted[ROUTE_QUOTE], how[ROUTE_LINE];
+    tree_quote(query_key(query), prefix_length(at->prefix.root, query), quoted, sizeof quoted);
+    snprintf(how, sizeof how, "the key begins with %s", quoted);
+    say_choice(out, how, next);
+    return next;
+}
+
+static const struct target *step_command(struct writer *out, const struct target *at,
+                                         const struct query *query)
+{
+    const struct command *command = query->command;
+    bool reads = command->flags & COMMAND_READONLY;
+    const struct target *next = at->command.by_id[command->id];
+    const char *how = command->name;
+    if (!next) {
+        next = reads ? at->command.read : at->command.write;
+        how = reads ? "read" : "write";
+    }
+    if (!next) {
+        next = at->command.otherwise;
+        how = "default";
+    }
+    char line[ROUTE_LINE];
+    snprintf(line, sizeof line, "as %s", how);
+    say_choice(out, line, next);
+    return next;
+}
+
+static const struct target *step_router(struct writer *out, const struct target *at, struct query *query)
+{
+    char line[ROUTE_LINE];
+    if (query->nkeys)
+        router_explain(at->router.router, query_key(query), query->key.size, line, sizeof line);
+    else
+        snprintf(line, sizeof line, "no key: every host");
+    say_choice(out, line, at);
+    query->target = at;
+    target_walk(query);
+    return query->target;
+}
+
+static const struct target *step_function(struct writer *out, const struct target *at, struct query *query)
+{
+    query->target = at;
+    at->set->decide(at->set->context, at, &query, 1);
+    if (!query->target)
+        say(out, "", query->error ? query->error : "  it returned nil: no route");
+    return query->target;
+}
+
+/* NULL: no route. The same target: the walk is over. */
+static const struct target *step(struct writer *out, const struct target *at, struct query *query)
+{
+    switch (at->kind) {
+    case TARGET_PREFIX:
+        return step_prefix(out, at, query);
+    case TARGET_COMMAND:
+        return step_command(out, at, query);
+    case TARGET_ROUTER:
+        return step_router(out, at, query);
+    case TARGET_FUNCTION:
+        return step_function(out, at, query);
+    case TARGET_CLUSTER:
+        return *at->cluster.root;
+    case TARGET_HOST:
+    case TARGET_LIST:
+    case TARGET_REPLY:
+    case TARGET_KINDS:
+        break;
+    }
+    return at;
+}
+
+/* ---- the whole walk ---- */
+
+static void walk(struct writer *out, const struct target *at, struct query *query, unsigned depth);
+
+static void walk_list(struct writer *out, const struct target *list, const struct query *query,
+                      unsigned depth)
+{
+    for (uint32_t i = 0; i < list->list.count && depth < ROUTE_STEPS; i++) {
+        struct query item = *query;
+        walk(out, list->list.items[i], &item, depth + 1);
+    }
+}
+
+static void walk(struct writer *out, const struct target *at, struct query *query, unsigned depth)
+{
+    for (unsigned steps = depth; at && steps < ROUTE_STEPS; steps++) {
+        say_node(out, at);
+        const struct target *next = step(out, at, query);
+        if (next == at && at->kind == TARGET_LIST) {
+            say(out, "",
+                dispatch_walks(query, at)   ? "  one of them at a time"
+                : dispatch_joins(query, at) ? "  the replies are joined into one"
+                                            : "  the client gets an array of the replies");
+            walk_list(out, at, query, depth);
+        }
+        if (next == at)
+            break;
+        at = next;
+    }
+    query->target = at;
+    if (!at && !query->error)
+        writer_format(out, "    %-7s  -ERR no route for '%s'\n", "answer", query->command->name);
+}
+
+static void route_note_leaf(struct route *route, const struct target *leaf)
+{
+    for (uint32_t i = 0; i < route->leaf_count; i++) {
+        if (route->leaves[i] == leaf)
+            return;
+    }
+    if (leaf && route->leaf_count < ROUTE_LEAVES)
+        route->leaves[route->leaf_count++] = leaf;
+}
+
+static struct query route_query(const struct route *route)
+{
+    return (struct query){
+        .command = route->command,
+        .bytes = route->question->bytes,
+        .size = (uint32_t)route->question->size,
+        .argc = route->scan.argc,
+        .client = route->question->client,
+        .db = route->question->client ? route->question->client->db : 0,
+        .nkeys = route->keys.count,
+    };
+}
+
+static void route_key(struct writer *out, struct route *route, const struct cluster *cluster, uint32_t index)
+{
+    struct query query = route_query(route);
+    query.nkeys = 1;
+    query.key = route->keys.at[index];
+    char quoted[ROUTE_QUOTE];
+    say(out, "key", tree_quote(query_key(&query), query.key.size, quoted, sizeof quoted));
+    walk(out, cluster->root, &query, 0);
+    route_note_leaf(route, query.target);
+}
+
+/* Several hosts for one command: taken apart, or refused. */
+static void route_conclude(struct writer *out, const struct route *route)
+{
+    char line[ROUTE_LINE];
+    if (route->leaf_count < 2)
+        return;
+    if (split_allows(route->command)) {
+        snprintf(line, sizeof line, "taken apart: each of the %u gets its keys, the replies are joined",
+                 route->leaf_count);
+        say(out, "parts", line);
+    } else {
+        say(out, "answer", "-CROSSSLOT Keys in request don't hash to the same host");
+    }
+}
+
+static void route_cluster(struct writer *out, struct route *route, const struct cluster *cluster)
+{
+    writer_format(out, "  cluster %s\n", cluster->name);
+    route->leaf_count = 0;
+    for (uint32_t i = 0; i < route->keys.count; i++)
+        route_key(out, route, cluster, i);
+    if (!route->keys.count) {
+        struct query query = route_query(route);
+        say(out, "key", "none");
+        walk(out, cluster->root, &query, 0);
+    }
+    route_conclude(out, route);
+}
+
+/* ---- the command ---- */
+
+/* Its keys, as the server finds them. */
+static bool route_find_keys(struct route *route)
+{
+    uint32_t fixed = policy_of(route->command)->key;
+    if (!fixed)
+        return keys_find(route->command, route->question->bytes, &route->scan, &route->keys) == KEYS_FOUND;
+    route->keys.at = realloc(route->keys.at, sizeof *route->keys.at);
+    route->keys.count = (uint32_t)resp_args(route->question->bytes, (uint32_t)route->question->size, fixed, 1,
+                                            route->keys.at);
+    return true;
+}
+
+/* The command of the table, or NULL when there is no such. */
+static const struct command *route_find_command(const struct route *route)
+{
+    struct resp_arg words[2];
+    size_t count = resp_args(route->question->bytes, (uint32_t)route->question->size, 0, 2, words);
+    const struct command *command = command_find(route->question->bytes + words[0].at, words[0].size);
+    if (!command || !(command->flags & COMMAND_CONTAINER) || count < 2)
+        return command;
+    return command_find_sub(command, route->question->bytes + words[1].at, words[1].size);
+}
+
+static const char *route_class(const struct command *command)
+{
+    if (command->flags & COMMAND_READONLY)
+        return "reads";
+    return command->flags & COMMAND_WRITE ? "writes" : "neither reads nor writes keys";
+}
+
+/* What needs no router. true: all is said. */
+static bool route_without_router(struct writer *out, struct route *route)
+{
+    const struct command *command = route->command;
+    if (!command)
+        say(out, "answer", "-ERR unknown command or subcommand");
+    else if (!command_arity_fits(command, route->scan.argc))
+        say(out, "answer", "-ERR wrong number of arguments");
+    else if (local_answers(command))
+        say(out, "answer", "by Nydus itself");
+    else if (local_refusal(command))
+        say(out, "refused", local_refusal(command));
+    else if (!route_find_keys(route))
+        say(out, "answer", route->keys.error ? route->keys.error : "-ERR syntax error");
+    else
+        return false;
+    return true;
+}
+
+static void route_run(struct writer *out, struct route *route)
+{
+    const struct question *question = route->question;
+    route->command = route_find_command(route);
+    if (route->command) {
+        char line[ROUTE_LINE];
+        snprintf(line, sizeof line, "%s, %s", route->command->name, route_class(route->command));
+        say(out, "command", line);
+    }
+    if (route_without_router(out, route))
+        return;
+    for (uint32_t i = 0; i < question->cluster_count; i++)
+        route_cluster(out, route, question->clusters[i]);
+}
+
+bool explanation_write(struct writer *out, const struct question *question)
+{
+    struct route route = {.question = question};
+    if (resp_scan_request(&route.scan, question->bytes, question->size, UINT32_MAX) != RESP_DONE) {
+        say(out, "error", route.scan.error ? route.scan.error : "this is no command");
+        return false;
+    }
+    route_run(out, &route);
+    key_list_deinit(&route.keys);
+    return true;
+}
