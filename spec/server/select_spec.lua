@@ -28,6 +28,16 @@ describe("select", function()
     assert.equal("b", value_in(4, "where"))
   end)
 
+  it("comes after what was pipelined before it, though databases have links of their own", function()
+    local plain = support.nydus({ config = { hosts = { redis } } }):client()
+    for i = 1, 100 do
+      assert.same({ "OK", 1, "OK", ":" .. i, 1, "OK", "OK", support.null }, plain:pipeline({
+        { "SET", "moves", ":" .. i }, { "MOVE", "moves", "2" }, { "SELECT", "2" }, { "GET", "moves" }, { "MOVE", "moves", "0" },
+        { "SELECT", "0" }, { "FLUSHALL" }, { "GET", "moves" },
+      }))
+    end
+  end)
+
   it("changes nothing for other clients", function()
     local other = nydus:client()
     for i = 1, 20 do

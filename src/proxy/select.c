@@ -1,4 +1,6 @@
-/* The probe of a database and what comes of it.
+/* The probe of a database and what comes of it. Links of two databases keep no
+ * order between them, and some commands (MOVE, COPY, FLUSHALL) touch both:
+ * SELECT waits for the replies of what was pipelined before it.
  *
  *   SELECT 3 ─► client held ─► PING on a link of database 3 ─► +OK, client->db = 3
  *                                                          └─► the host's own error */
@@ -109,11 +111,27 @@ static bool fits_hosts(const struct cluster *cluster, int32_t db)
     return true;
 }
 
+/* Those before it are answered. */
+static void select_later(struct client *client, struct request *request)
+{
+    struct resp_request scan = {0};
+    struct call call = {.client = client, .request = request, .scan = &scan};
+    resp_scan_request(&scan, request->query.bytes, request->query.size, request->query.size);
+    session_settle(client);
+    client_release(client);
+    select_database(&call);
+}
+
 static void select_number(struct call *call, int32_t db)
 {
     struct cluster *cluster = client_cluster(call->client);
     struct host *host = cluster ? cluster_first_up(cluster) : NULL; /* answers for the others */
-    if (db == call->client->db || (cluster && is_known(cluster, db))) {
+    if (db == call->client->db) {
+        call_ok(call);
+    } else if (call->client->head != call->request) {
+        session_get(call->client);
+        session_alone(call->client, call->request, select_later);
+    } else if (cluster && is_known(cluster, db)) {
         call->client->db = db;
         call_ok(call);
     } else if (!host) {
