@@ -18,11 +18,10 @@ struct join *join_create(struct request *request, enum join_kind kind, uint32_t 
     return join;
 }
 
-struct join *join_create_walk(struct request *request, const struct target *router, uint32_t count,
-                              join_finish *finish)
+struct join *join_create_asking(struct request *request, const struct target *router, uint32_t count,
+                                join_finish *finish)
 {
     struct join *join = join_create(request, JOIN_ARRAY, count);
-    join->left = 0;
     join->router = router;
     join->finish = finish;
     return join;
@@ -302,10 +301,10 @@ static void join_part_done(struct request *request, const struct reply *reply)
     request_put(request);
     if (--join->left)
         return;
-    if (!join->finish)
+    if (join->finish)
+        join->finish(join);
+    else
         join_answer(join);
-    else if (!join->finish(join))
-        return;
     join_destroy(join);
 }
 
@@ -332,7 +331,6 @@ void join_ask(struct join *join, uint32_t index, const struct target *host, char
     part->query.bytes = memory;
     part->query.size = (uint32_t)size;
     part->query.target = host;
-    join->left++;
     dispatch_leaf(part);
 }
 

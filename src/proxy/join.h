@@ -29,9 +29,8 @@ struct join_part {
     enum failure failure;
 };
 
-/* Called when no part is outstanding. Answers join->request and returns true,
- * or asks on with join_ask and returns false at once: the join may be gone then. */
-typedef bool join_finish(struct join *join);
+/* Called when all parts are answered; answers join->request. */
+typedef void join_finish(struct join *join);
 
 struct join {
     struct request *request; /* whose reply this will be */
@@ -39,7 +38,7 @@ struct join {
     uint32_t count, left;
     join_finish *finish;         /* NULL: joined as the kind says */
     const struct target *router; /* for finish: whose hosts are asked, */
-    uint32_t place;              /* and at which it stands */
+    uint32_t place;              /* and which of them, if it is one */
     uint32_t *owner; /* JOIN_SCATTER: which part answers key i */
     uint32_t keys;   /* all of the command's, for the words of an error */
     struct join_part parts[];
@@ -49,10 +48,11 @@ struct join {
 struct join *join_create(struct request *request, enum join_kind kind, uint32_t count);
 /* A request for part `index`, as the parent's in command, database and generation. */
 struct request *join_part(struct join *join, uint32_t index);
-/* A join that finish answers: nobody has been asked yet, of `count` hosts at most. */
-struct join *join_create_walk(struct request *request, const struct target *router, uint32_t count,
-                              join_finish *finish);
-/* Asks a host (its target) as part `index`, with bytes of its own from malloc. */
+/* A join that finish answers. Each of its parts is to be asked with join_ask. */
+struct join *join_create_asking(struct request *request, const struct target *router, uint32_t count,
+                                join_finish *finish);
+/* Asks a host (its target) as part `index`, with bytes of its own from malloc. The join may be gone then,
+ * if it was the last part. */
 void join_ask(struct join *join, uint32_t index, const struct target *host, char *memory, size_t size);
 /* Answers with the reply of one part, or with memory from malloc that is given away. */
 void join_answer_part(struct join *join, uint32_t index);

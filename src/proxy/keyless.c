@@ -107,7 +107,7 @@ static bool scan_next_cursor(const struct join *join, uint64_t cursor, uint64_t 
     return true;
 }
 
-static bool scan_finish(struct join *join)
+static void scan_finish(struct join *join)
 {
     const struct join_part *part = &join->parts[0];
     const char *digits;
@@ -115,13 +115,13 @@ static bool scan_finish(struct join *join)
     uint64_t cursor, next;
     if (!scan_find_cursor(part, &digits, &size) || !cursor_read(digits, size, &cursor)) {
         join_answer_part(join, 0); /* its error */
-        return true;
+        return;
     }
     if (!scan_next_cursor(join, cursor, &next)) {
         request_fail(join->request, FAILURE_LOCAL,
                      "ERR the cursor of host %s leaves no room for the number of the host",
                      join->router->router.hosts[join->place]->host.name);
-        return true;
+        return;
     }
     const char *page = digits + size + 2;
     size_t page_size = (size_t)(part->bytes + part->size - page);
@@ -130,7 +130,6 @@ static bool scan_finish(struct join *join)
     end += cursor_write(out + end, next);
     memcpy(out + end, page, page_size);
     join_answer_given(join, out, end + page_size);
-    return true;
 }
 
 void keyless_scan(struct request *request, const struct target *router)
@@ -143,7 +142,7 @@ void keyless_scan(struct request *request, const struct target *router)
         request_fail(request, FAILURE_LOCAL, "ERR invalid cursor");
         return;
     }
-    struct join *join = join_create_walk(request, router, 1, scan_finish);
+    struct join *join = join_create_asking(request, router, 1, scan_finish);
     join->place = (uint32_t)(cursor % radix);
     size_t size;
     char *bytes = scan_rewrite(query, arg, cursor / radix, &size);
@@ -157,41 +156,25 @@ static bool is_null(const struct join_part *part)
     return part->bytes[0] == '_' || (part->size >= 3 && memcmp(part->bytes, "$-1", 3) == 0);
 }
 
-/* Asks the host that is `index` places behind the first one. */
-static void randomkey_ask(struct join *join, uint32_t index)
+/* One of the keys that came, each as likely as any other. */
+static void randomkey_finish(struct join *join)
 {
-    static const char words[] = "*1\r\n$9\r\nRANDOMKEY\r\n";
-    const struct target *router = join->router;
-    uint32_t place = (join->place + index) % router->router.count;
-    char *bytes = xstrndup(words, sizeof words - 1);
-    join_ask(join, index, router->router.hosts[place], bytes, sizeof words - 1);
-}
-
-/* The parts that have bytes are those that have been asked: nulls and errors, but for the last. */
-static bool randomkey_finish(struct join *join)
-{
-    uint32_t asked = 0, error = 0;
-    while (asked < join->count && join->parts[asked].bytes)
-        asked++;
-    const struct join_part *last = &join->parts[asked - 1];
-    if (last->bytes[0] != '-' && !is_null(last)) {
-        join_answer_part(join, asked - 1);
-        return true;
+    uint32_t keys = 0, chosen = 0, error = 0;
+    for (uint32_t i = 0; i < join->count; i++) {
+        const struct join_part *part = &join->parts[i];
+        if (part->bytes[0] == '-')
+            error = i;
+        else if (!is_null(part) && random_below(++keys) == 0)
+            chosen = i;
     }
-    if (asked < join->count) {
-        randomkey_ask(join, asked);
-        return false;
-    }
-    while (error + 1 < join->count && is_null(&join->parts[error]))
-        error++;
-    join_answer_part(join, error);
-    return true;
+    join_answer_part(join, keys ? chosen : error); /* without an error, part 0 is a null */
 }
 
 void keyless_randomkey(struct request *request, const struct target *router)
 {
+    static const char words[] = "*1\r\n$9\r\nRANDOMKEY\r\n";
     uint32_t count = router->router.count;
-    struct join *join = join_create_walk(request, router, count, randomkey_finish);
-    join->place = random_below(count);
-    randomkey_ask(join, 0);
+    struct join *join = join_create_asking(request, router, count, randomkey_finish);
+    for (uint32_t i = 0; i < count; i++)
+        join_ask(join, i, router->router.hosts[i], xstrndup(words, sizeof words - 1), sizeof words - 1);
 }

@@ -17,7 +17,7 @@ void keyless_scan(struct request *request, const struct target *router);
  * keys, and what any one host can tell. */
 void keyless_first(struct request *request, const struct target *router);
 
-/* A host by chance, and the next ones while they have no keys or are away:
- * null when all are empty, an error when a host that could not be asked may
- * have the only keys. */
+/* Every host is asked at once, so that what is pipelined behind it comes after
+ * it everywhere; a key by chance of those that came. Null when all are empty,
+ * an error when a host that could not be asked may have the only keys. */
 void keyless_randomkey(struct request *request, const struct target *router);
