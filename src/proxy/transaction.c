@@ -13,6 +13,7 @@
 #include "proxy/policy.h"
 #include "proxy/session.h"
 #include "proxy/watch.h"
+#include "resp/keys.h"
 
 static const char multi[] = "*1\r\n$5\r\nMULTI\r\n", exec[] = "*1\r\n$4\r\nEXEC\r\n";
 enum { MULTI_SIZE = sizeof multi - 1, EXEC_SIZE = sizeof exec - 1 };
@@ -115,10 +116,22 @@ static bool admit(const struct call *call)
     return true;
 }
 
+/* Are its arguments such that it has no keys? Redis queues it all the same and refuses it when it runs. */
+static bool is_malformed(const struct call *call)
+{
+    static struct key_list keys; /* reused: one thread */
+    const struct query *query = &call->request->query;
+    return !keys_fixed_single(query->command) && query->command->spec_count &&
+           keys_find(query->command, query->bytes, call->scan, &keys) == KEYS_INVALID;
+}
+
 /* Finds out where it goes. false: it has been failed. */
 static bool place(const struct call *call, struct session *session)
 {
     struct request *request = call->request;
+    if (is_malformed(call)) {
+        return true;
+    }
     request->query.target = session->cluster->root;
     if (!pin_request(request, call->scan, &session->host)) {
         return false;
