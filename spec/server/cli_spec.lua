@@ -201,7 +201,8 @@ describe("nydus", function()
 
     local special = {
       { "PING", "by Nydus itself" },
-      { "SUBSCRIBE news", "refused" },
+      { "SUBSCRIBE news", "by Nydus itself" },
+      { "SHUTDOWN", "refused" },
       { "NONSENSE", "-ERR unknown command" },
       { "GET", "-ERR wrong number of arguments" },
       { "EVAL x 5 a", "ERR" },

@@ -12,6 +12,7 @@
 #include "proxy/listener.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
+#include "proxy/subscriber.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -26,6 +27,8 @@ enum { CLIENT_MAX_PENDING = 4096 };
 /* Replies of a pipeline wait for each other up to this many bytes or turns of
  * the loop: one write instead of many saves 15 % of all CPU at depth 16 to 64. */
 enum { COMPANY_BYTES = 16 * 1024, COMPANY_TURNS = 2 };
+/* Nobody asked for messages: less of them may be unread than of replies (Redis has the same limit). */
+enum { PUSH_UNREAD = 32 * 1024 * 1024 };
 /* A reply of this size changes hands without a copy, if it may. */
 enum { CLIENT_TAKE = 32 * 1024 };
 
@@ -172,6 +175,23 @@ void client_done(struct request *request, const struct reply *reply)
     client_check_unread(client, reply->size);
 }
 
+char *client_push(struct client *client, const char *bytes, size_t size)
+{
+    const struct cluster *cluster = client_cluster(client);
+    size_t limit = PUSH_UNREAD;
+    if (cluster && cluster->max_reply_buffer < limit)
+        limit = cluster->max_reply_buffer;
+    if (client->dead || client->closing)
+        return NULL;
+    if (client->stream.out.size + client->kept > limit) {
+        stats->subscribers_dropped++;
+        client_close(client, "its unread messages exceed max_reply_buffer, or 32 MB");
+        return NULL;
+    }
+    client_mark_dirty(client);
+    return chain_append(&client->stream.out, bytes, size);
+}
+
 /* ---- events ---- */
 
 static void client_readable(struct client *client)
@@ -300,7 +320,7 @@ void client_tick(struct client *client, double now)
         client_close(client, "it closed the connection while a command blocked");
         return;
     }
-    if (!cluster || !cluster->client_timeout || client->pending)
+    if (!cluster || !cluster->client_timeout || client->pending || client->subscriber)
         return;
     if (now - client->active > cluster->client_timeout)
         client_close(client, "idle for longer than client_timeout");
@@ -374,6 +394,7 @@ void client_close(struct client *client, const char *reason)
     log_debug("client %llu leaves: %s", (unsigned long long)client->id, reason);
     client_orphan_requests(client);
     session_leave(client);
+    subscriber_drop(client);
     if (client->slotted && client->proxy->generation)
         target_set_leave(client->proxy->generation->set, client->id);
     stream_close(&client->stream);

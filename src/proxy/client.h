@@ -18,6 +18,7 @@ struct cluster;
 struct listener;
 struct proxy;
 struct session;
+struct subscriber;
 
 /* Bytes that wait for the rest of their command, or for their turn. */
 struct input {
@@ -34,6 +35,7 @@ struct client {
     struct request *head, *tail;     /* oldest first */
     struct input *input;             /* NULL: nothing waits */
     struct session *session;         /* NULL: it has nothing open with one host */
+    struct subscriber *subscriber;   /* NULL: it listens to nothing */
     char *name;                      /* CLIENT SETNAME; NULL: none */
     char *library, *library_version; /* CLIENT SETINFO; NULL: none */
     uint64_t id;
@@ -74,6 +76,11 @@ void client_release(struct client *client);
 void client_queue(struct client *client, struct request *request);
 /* The `done` of a client's requests: the reply goes out in its turn. */
 void client_done(struct request *request, const struct reply *reply);
+
+/* Sends what no request asked for, between two replies, and returns where the
+ * bytes lie until the turn's end; NULL: the client is leaving, maybe because
+ * it has left too much unread. */
+char *client_push(struct client *client, const char *bytes, size_t size);
 
 /* The cluster its commands go to now, or NULL after a reload that dropped it. */
 struct cluster *client_cluster(const struct client *client);

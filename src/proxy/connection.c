@@ -8,6 +8,7 @@
 
 #include "proxy/call.h"
 #include "proxy/client_command.h"
+#include "proxy/subscriber.h"
 #include "proxy/transaction.h"
 
 static void echo(struct call *call, uint32_t number)
@@ -19,8 +20,24 @@ static void echo(struct call *call, uint32_t number)
     call_reply(call, &reply);
 }
 
+/* In subscriber mode of RESP2 a reply has to look like a message. */
+static void ping_listener(struct call *call)
+{
+    size_t size = 0;
+    const char *text = call_argc(call) > 1 ? call_arg(call, 1, &size) : "";
+    struct writer reply = call_writer(call);
+    writer_array(&reply, 2);
+    writer_text(&reply, "pong");
+    writer_bulk(&reply, text, size);
+    call_reply(call, &reply);
+}
+
 void connection_ping(struct call *call)
 {
+    if (call->client->subscriber && call->client->resp == 2 && call_argc(call) <= 2) {
+        ping_listener(call);
+        return;
+    }
     if (call_argc(call) == 1) {
         request_answer(call->request, "+PONG\r\n", 7);
     } else if (call_argc(call) == 2) {
@@ -48,6 +65,7 @@ void connection_reset(struct call *call)
     client->name = NULL;
     client->db = 0;
     transaction_drop(client);
+    subscriber_drop(client);
     request_answer(call->request, "+RESET\r\n", 8);
 }
 

@@ -145,6 +145,7 @@ void host_send(struct host *host, struct request *request)
 static void host_mark(struct host *host, bool down)
 {
     host->down = down;
+    host->proxy->hubs_stale = true; /* channels may have moved */
     for (struct seat *seat = host->seats; seat; seat = seat->next)
         router_mark(seat->router, seat->index, !down);
 }

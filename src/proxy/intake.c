@@ -14,6 +14,7 @@
 #include "proxy/local.h"
 #include "proxy/policy.h"
 #include "proxy/proxy.h"
+#include "proxy/subscriber.h"
 #include "proxy/transaction.h"
 
 #include <stdio.h>
@@ -148,6 +149,8 @@ static void intake_command(struct client *client, struct batch *batch, const cha
         return;
     }
     request_join_cluster(request, cluster);
+    if (client->subscriber && subscriber_refuses(client, request))
+        return;
     if (client->session && transaction_takes(client, request, scan))
         return;
     if (!policy_routes(command) && intake_local(client, batch, request, scan) == LOCAL_ANSWERED)

@@ -9,6 +9,7 @@
 #include "net/address.h"
 #include "net/resolve.h"
 #include "proxy/dispatch.h"
+#include "proxy/feed.h"
 #include "proxy/host.h"
 #include "proxy/proxy.h"
 
@@ -48,7 +49,7 @@ struct link *link_create(struct host *host, int32_t db, uint32_t slot)
     link->host = host;
     link->db = db;
     link->slot = slot;
-    link->keep = db == host->options.db && slot != LINK_PRIVATE;
+    link->keep = db == host->options.db && slot < LINK_FEED;
     stream_init(&link->stream, host->proxy->loop);
     return link;
 }
@@ -180,6 +181,8 @@ static void link_ready(struct link *link)
     stats->links_opened++;
     host_succeeded(link->host);
     link_mark_dirty(link);
+    if (link->feed)
+        feed_connected(link->feed);
 }
 
 static void link_refused(struct link *link, const char *what, const char *bytes, size_t size)
@@ -330,6 +333,8 @@ static void link_reply(struct link *link, const struct reply *reply)
         link_greeted(link, reply->bytes, reply->size);
         return;
     }
+    if (link->feed && feed_takes(link->feed, reply))
+        return;
     if (!link->head || link->scan.push || !has_begun(link->head)) {
         link_fail(link, "it sent a reply that nobody asked for");
         return;
@@ -527,6 +532,8 @@ static void link_end(struct link *link, const char *reason, enum link_end end)
         if (end == END_FAULT && !link->dead && (!link->refusal || link->keep))
             host_failed(link->host, words);
     }
+    if (link->feed)
+        feed_lost(link->feed, words);
     link_return(requests, &chain, words);
     free(words);
 }
@@ -534,6 +541,11 @@ static void link_end(struct link *link, const char *reason, enum link_end end)
 static void link_fail(struct link *link, const char *reason)
 {
     link_end(link, reason, END_FAULT);
+}
+
+void link_break(struct link *link, const char *reason)
+{
+    link_fail(link, reason);
 }
 
 /* The host has ended the connection. */
@@ -647,6 +659,9 @@ void link_retire(struct link *link, const char *reason)
     *place = link->next;
     link->keep = link->leased = false;
     link->dead = true;
+    if (link->feed)
+        feed_end(link->feed);
+    link->feed = NULL;
     if (link->state != LINK_IDLE || link->head)
         link_fail(link, reason);
     link->next = link->proxy->dead_links; /* it may stay in the dirty list, too, until the turn's end */

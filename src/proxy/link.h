@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct feed;
 struct host;
 struct proxy;
 struct resolve;
@@ -28,7 +29,8 @@ enum link_state {
     LINK_RESTING, /* failed; not tried again before `retry_at`; requests fail at once */
 };
 
-enum { LINK_PRIVATE = UINT32_MAX }; /* the slot of a link that one client at a time has for itself */
+/* Slots that are no number: of a link that one client at a time has for itself, of one in subscriber mode. */
+enum { LINK_PRIVATE = UINT32_MAX, LINK_FEED = UINT32_MAX - 1 };
 
 struct link {
     struct stream stream;
@@ -41,7 +43,8 @@ struct link {
     struct resolve *resolve;     /* while LINK_RESOLVING */
     enum link_state state;
     int32_t db;
-    uint32_t slot;     /* which of the host's `connections`, or LINK_PRIVATE */
+    struct feed *feed; /* what its messages are for; NULL: none may come */
+    uint32_t slot;     /* which of the host's `connections`, or LINK_PRIVATE, LINK_FEED */
     uint32_t epoch;    /* how many connections have ended: another number is another connection */
     uint32_t depth;    /* requests in the queue */
     uint8_t greetings; /* replies of the handshake still to come */
@@ -71,6 +74,8 @@ void link_say(struct link *link, const char *bytes, uint32_t size);
 void link_tick(struct link *link);
 /* At the turn's end: writes. */
 void link_turn_end(struct link *link);
+/* Ends the connection as if it had broken. */
+void link_break(struct link *link, const char *reason);
 /* Closes for good: requests fail with the reason; freed at the turn's end. */
 void link_retire(struct link *link, const char *reason);
 void link_destroy(struct link *link);

@@ -18,6 +18,7 @@
 #include "proxy/kill.h"
 #include "proxy/latency_command.h"
 #include "proxy/nydus_command.h"
+#include "proxy/pubsub.h"
 #include "proxy/scripts.h"
 #include "proxy/select.h"
 #include "proxy/sort.h"
@@ -82,7 +83,6 @@ static bool stream_blocks(const struct call *call)
     return false;
 }
 
-#define PRIVATE_LINK "needs a private link to a host, which Nydus does not offer yet"
 #define NOT_YET "is not offered by Nydus yet"
 #define OWN_CONFIG "is not allowed through Nydus: its configuration is config.lua, read again on SIGHUP"
 #define HOST_ITSELF "is not allowed through Nydus: it is for the operator of a host, at that host"
@@ -97,6 +97,8 @@ static bool stream_blocks(const struct call *call)
     {.name = (text), .answer = (function), .sends = true, .inside = INSIDE_AT_ONCE},
 #define PRIVATE(text, condition, function) \
     {.name = (text), .answer = (function), .when = (condition), .sends = true, .inside = INSIDE_SENT},
+#define LISTENER(text, function, ...) \
+    {.name = (text), .answer = (function), .listener = true, ##__VA_ARGS__},
 #define REFUSED(text, sentence) {.name = (text), .refusal = "ERR '" text "' " sentence},
 #define REFUSED_WHEN(text, condition, sentence) \
     {.name = (text), .refusal = "ERR '" text "' " sentence, .when = (condition)},

@@ -37,6 +37,7 @@ struct policy {
     policy_mend *mend;       /* looks at a host's error reply; true: it has sent the request again */
     bool sends;             /* its answer sends to a host: what came before it has to be sent first */
     enum policy_inside inside;
+    bool listener;          /* a client that listens to channels may send it, too, in RESP2 */
 };
 
 /* By the row of the command: 0 is "routed", for most. */

@@ -11,6 +11,7 @@
 #include "proxy/listener.h"
 #include "proxy/nydus_command.h"
 #include "proxy/request.h"
+#include "proxy/subscription.h"
 
 #include <malloc.h>
 #include <stdlib.h>
@@ -94,6 +95,7 @@ static void turn_end(struct ev_loop *loop, ev_prepare *watcher, int events)
 {
     (void)events;
     struct proxy *proxy = watcher->data;
+    hub_turn_end(proxy);
     resume_clients(proxy);
     flush_links(proxy);
     bool waiting = flush_clients(proxy);
@@ -143,6 +145,7 @@ static void janitor(struct ev_loop *loop, ev_timer *timer, int events)
         next = host->next;
         host_tick(host);
     }
+    hub_tick(proxy);
     if (++proxy->ticks % JANITOR_SLOW)
         return;
     tick_clients(proxy, now);
@@ -187,9 +190,11 @@ void proxy_destroy(struct proxy *proxy)
         listener_close(listener);
     }
     flush_clients(proxy);
+    hub_close_all(proxy);
     if (proxy->generation)
         generation_unref(proxy->generation);
     bury_dead(proxy);
+    hub_destroy_all(proxy);
     ev_prepare_stop(proxy->loop, &proxy->prepare);
     ev_idle_stop(proxy->loop, &proxy->spin);
     ev_timer_stop(proxy->loop, &proxy->janitor);
@@ -206,6 +211,7 @@ void proxy_adopt(struct proxy *proxy, struct generation *generation)
     for (uint32_t c = 0; c < generation->count; c++)
         for (uint32_t h = 0; h < generation->clusters[c]->count; h++)
             host_connect(generation->clusters[c]->hosts[h]);
+    hub_adopt(proxy);
     if (old)
         generation_unref(old);
 }

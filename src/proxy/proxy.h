@@ -10,6 +10,7 @@
 struct client;
 struct generation;
 struct host;
+struct hub;
 struct link;
 struct listener;
 struct request;
@@ -22,6 +23,8 @@ struct proxy {
     struct generation *generation; /* the current one */
     struct host *hosts;            /* registry */
     struct listener *listeners;
+    struct hub *hubs; /* what clients listen to, one for each cluster where anybody has */
+    bool hubs_stale;  /* a host went down or came back: channels may have moved */
     struct client *clients; /* all, doubly linked */
     uint64_t client_count;
     uint64_t next_client_id;

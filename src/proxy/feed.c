@@ -1,0 +1,300 @@
+/* Feeds and their ears; see feed.h. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/feed.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/stats.h"
+#include "proxy/cluster.h"
+#include "proxy/keyspace.h"
+#include "proxy/link.h"
+#include "proxy/proxy.h"
+#include "proxy/subscription.h"
+#include "resp/writer.h"
+
+/* A host that is not named by the router any more is listened to for this many
+ * seconds more: other workers may still publish there. */
+static const double LINGER = 1.0;
+
+static double feed_now(const struct feed *feed)
+{
+    return feed->hub->proxy->clock;
+}
+
+/* ---- feeds ---- */
+
+static void feed_link(struct feed *feed)
+{
+    struct link **place = &feed->host->links;
+    while (*place)
+        place = &(*place)->next;
+    *place = feed->link;
+}
+
+static struct feed *feed_of(struct hub *hub, struct host *host)
+{
+    for (struct feed *feed = hub->feeds; feed; feed = feed->next)
+        if (feed->host == host)
+            return feed;
+    struct feed *feed = xcalloc(1, sizeof *feed);
+    feed->hub = hub;
+    feed->host = host;
+    feed->link = link_create(host, 0, LINK_FEED);
+    feed->link->feed = feed;
+    feed->next = hub->feeds;
+    hub->feeds = feed;
+    feed_link(feed);
+    return feed;
+}
+
+void feed_end(struct feed *feed)
+{
+    struct feed **place = &feed->hub->feeds;
+    while (*place != feed)
+        place = &(*place)->next;
+    *place = feed->next;
+    free(feed);
+}
+
+/* ---- what is said to the host ---- */
+
+static const char *const subscribe_words[] = {"SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE"};
+static const char *const unsubscribe_words[] = {"UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE"};
+
+static struct writer command_of(const struct ear *ear, const char *const words[])
+{
+    const struct subscription *subscription = ear->subscription;
+    struct writer out = {0};
+    char *name;
+    size_t size;
+    keyspace_shift(subscription->name, subscription->size, ear->feed->host->options.db, &name, &size);
+    writer_array(&out, 2);
+    writer_text(&out, words[subscription->kind]);
+    writer_bulk(&out, name ? name : subscription->name, name ? size : subscription->size);
+    free(name);
+    return out;
+}
+
+static void ear_free(struct ear *ear)
+{
+    free(ear->error);
+    free(ear);
+}
+
+static void ear_fail(struct ear *ear, enum ear_state state, const struct reply *reply)
+{
+    ear->state = state;
+    free(ear->error);
+    ear->error = xstrndup(reply->bytes + 1, reply->size - 3);
+}
+
+static void ear_answered(struct request *request, const struct reply *reply)
+{
+    struct ear *ear = request->context;
+    request_put(request);
+    ear->asked = false;
+    if (!ear->subscription) {
+        ear_free(ear);
+        return;
+    }
+    if (reply->failure != FAILURE_NONE)
+        ear_fail(ear, EAR_DEAF, reply);
+    else if (reply->bytes[0] == '-')
+        ear_fail(ear, EAR_REFUSED, reply);
+    else
+        ear->state = EAR_ACTIVE;
+    ear->feed->late |= reply->failure == FAILURE_TIMEOUT;
+    ear->feed->refused |= ear->state == EAR_REFUSED;
+    subscription_settle(ear->subscription);
+}
+
+static void ear_ask(struct ear *ear)
+{
+    struct writer words = command_of(ear, subscribe_words);
+    struct request *request = request_get();
+    request->query.bytes = words.data;
+    request->query.size = (uint32_t)words.size;
+    request->done = ear_answered;
+    request->context = ear;
+    ear->asked = true;
+    ear->state = EAR_ASKED;
+    link_send(ear->feed->link, request);
+    writer_deinit(&words);
+}
+
+/* ---- ears ---- */
+
+static void ear_enlist(struct ear *ear)
+{
+    struct feed *feed = ear->feed;
+    ear->feed_next = feed->ears;
+    if (feed->ears)
+        feed->ears->feed_previous = ear;
+    feed->ears = ear;
+    feed->link->keep = true;
+}
+
+static void ear_delist(struct ear *ear)
+{
+    struct feed *feed = ear->feed;
+    *(ear->feed_previous ? &ear->feed_previous->feed_next : &feed->ears) = ear->feed_next;
+    if (ear->feed_next)
+        ear->feed_next->feed_previous = ear->feed_previous;
+    if (feed->ears)
+        return;
+    feed->link->keep = false; /* it closes when nobody has needed it for a while */
+    feed->lost_at = 0;
+}
+
+struct ear *ear_open(struct subscription *subscription, struct host *host, struct generation *generation)
+{
+    struct ear *ear = xcalloc(1, sizeof *ear);
+    ear->subscription = subscription;
+    ear->feed = feed_of(subscription->hub, host);
+    ear->generation = generation;
+    generation_ref(generation);
+    ear->next = subscription->ears;
+    subscription->ears = ear;
+    ear_enlist(ear);
+    ear_ask(ear);
+    return ear;
+}
+
+void ear_close(struct ear *ear)
+{
+    struct ear **place = &ear->subscription->ears;
+    while (*place != ear)
+        place = &(*place)->next;
+    *place = ear->next;
+    if (ear->state == EAR_ACTIVE || ear->asked) {
+        struct writer words = command_of(ear, unsubscribe_words);
+        link_say(ear->feed->link, words.data, (uint32_t)words.size);
+        writer_deinit(&words);
+    }
+    ear->feed->leaving -= ear->leaving;
+    ear_delist(ear);
+    generation_leave(ear->generation);
+    ear->subscription = NULL;
+    if (!ear->asked)
+        ear_free(ear);
+}
+
+void ear_stay(struct ear *ear, struct generation *generation)
+{
+    generation_ref(generation);
+    generation_leave(ear->generation);
+    ear->generation = generation;
+    ear->feed->leaving -= ear->leaving;
+    ear->leaving = false;
+}
+
+void ear_leave(struct ear *ear)
+{
+    if (ear->leaving)
+        return;
+    ear->leaving = true;
+    ear->left_at = feed_now(ear->feed);
+    ear->feed->leaving++;
+}
+
+/* ---- the link ---- */
+
+void feed_connected(struct feed *feed)
+{
+    uint32_t count = 0;
+    for (struct ear *ear = feed->ears; ear; ear = ear->feed_next) {
+        if (!ear->asked) {
+            ear_ask(ear);
+            count++;
+        }
+    }
+    if (feed->lost_at > 0 && count > 0)
+        log_info("host %s of cluster %s is back: %u subscriptions are made again",
+                 feed->host->options.identifier, feed->host->options.cluster, count);
+    feed->lost_at = 0;
+}
+
+void feed_lost(struct feed *feed, const char *reason)
+{
+    char *error = xformat("ERR host %s is down: %s", feed->host->options.identifier, reason);
+    uint32_t count = 0;
+    for (struct ear *ear = feed->ears; ear; ear = ear->feed_next) {
+        if (ear->state == EAR_ACTIVE) {
+            ear->state = EAR_DEAF;
+            free(ear->error);
+            ear->error = xstrdup(error);
+            count++;
+        }
+    }
+    if (feed->lost_at <= 0 && feed->ears)
+        feed->lost_at = feed_now(feed);
+    if (count > 0)
+        log_warn("host %s of cluster %s: %u subscriptions wait for it: %s", feed->host->options.identifier,
+                 feed->host->options.cluster, count, reason);
+    free(error);
+}
+
+/* ---- messages ---- */
+
+static bool begins(const struct reply *reply, const char *head, size_t size)
+{
+    return reply->size > size && memcmp(reply->bytes, head, size) == 0;
+}
+
+bool feed_takes(struct feed *feed, const struct reply *reply)
+{
+    static const struct {
+        const char *head;
+        size_t size;
+    } heads[] = {
+        [SUBSCRIPTION_CHANNEL] = {"*3\r\n$7\r\nmessage\r\n", 17},
+        [SUBSCRIPTION_PATTERN] = {"*4\r\n$8\r\npmessage\r\n", 18},
+        [SUBSCRIPTION_SHARD] = {"*3\r\n$8\r\nsmessage\r\n", 18},
+    };
+    struct resp_request scan = {0};
+    enum subscription_kind kind = SUBSCRIPTION_CHANNEL;
+    while (kind < SUBSCRIPTION_KINDS && !begins(reply, heads[kind].head, heads[kind].size))
+        kind++;
+    if (kind == SUBSCRIPTION_KINDS || reply->size > UINT32_MAX ||
+        resp_scan_request(&scan, reply->bytes, reply->size, UINT32_MAX) != RESP_DONE)
+        return false;
+    stats->messages_received++;
+    subscription_deliver(feed, kind, reply, &scan);
+    return true;
+}
+
+/* ---- the janitor ---- */
+
+/* false: there is nothing (more) to be done about the ear. */
+static bool ear_tick(struct ear *ear, bool overdue)
+{
+    struct subscription *subscription = ear->subscription;
+    if (ear->leaving) {
+        bool late = feed_now(ear->feed) - ear->left_at > LINGER;
+        if (!late || (!overdue && subscription_state(subscription, NULL) != SUBSCRIPTION_READY))
+            return false;
+        ear_close(ear);
+        return true;
+    }
+    if (ear->state != EAR_REFUSED && !(overdue && ear->state == EAR_DEAF))
+        return false;
+    return subscription_needs(ear) && subscription_abandon(subscription, ear->error);
+}
+
+void feed_tick(struct feed *feed)
+{
+    double now = feed_now(feed);
+    bool overdue = feed->lost_at > 0 && now - feed->lost_at > feed->host->options.retry_timeout;
+    if (feed->late)
+        link_break(feed->link, "it did not confirm a subscription in time");
+    feed->late = false;
+    if (!overdue && !feed->leaving && !feed->refused)
+        return;
+    feed->refused = false;
+    struct ear *ear = feed->ears;
+    while (ear)
+        ear = ear_tick(ear, overdue) ? feed->ears : ear->feed_next; /* others may have gone with it */
+}
