@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 struct cluster;
+struct command;
 struct listener;
 struct proxy;
 struct session;
@@ -36,6 +37,7 @@ struct client {
     struct input *input;             /* NULL: nothing waits */
     struct session *session;         /* NULL: it has nothing open with one host */
     struct subscriber *subscriber;   /* NULL: it listens to nothing */
+    const struct command *command;   /* the last one it sent that there is; NULL: none yet */
     char *name;                      /* CLIENT SETNAME; NULL: none */
     char *library, *library_version; /* CLIENT SETINFO; NULL: none */
     uint64_t id;
@@ -52,6 +54,7 @@ struct client {
     bool blocked; /* the socket takes no more for now */
     bool eof;     /* the peer will send no more */
     bool closing; /* QUIT, or a protocol error: no more commands; close when all is written */
+    bool no_evict, no_touch; /* CLIENT NO-EVICT and NO-TOUCH */
     bool dead;    /* closed; freed at the turn's end */
 };
 

@@ -4,16 +4,18 @@
 #include "proxy/client_command.h"
 
 #include <stdlib.h>
-#include <sys/socket.h>
+#include <string.h>
 
 #include "base/memory.h"
-#include "net/address.h"
 #include "proxy/blocking.h"
 #include "proxy/call.h"
+#include "proxy/client_filter.h"
+#include "proxy/neighbours.h"
 #include "proxy/proxy.h"
+#include "proxy/session.h"
+#include "proxy/watch.h"
 
 enum { ATTRIBUTE_MAX = 1024 }; /* bytes of a name; a client's memory is bounded */
-enum { LIST_MAX = 1000 };      /* IDs of one CLIENT LIST: each is looked for among all clients */
 
 /* Redis's rule: what can stand in CLIENT LIST without being mistaken. */
 static bool attribute_fits(const char *text, size_t size)
@@ -81,11 +83,16 @@ void client_command_setinfo(struct call *call)
     }
 }
 
-void client_command_id(struct call *call)
+static void answer_number(const struct call *call, int64_t number)
 {
     struct writer reply = call_writer(call);
-    writer_integer(&reply, (int64_t)call->client->id);
+    writer_integer(&reply, number);
     call_reply(call, &reply);
+}
+
+void client_command_id(struct call *call)
+{
+    answer_number(call, (int64_t)call->client->id);
 }
 
 /* ---- INFO and LIST ---- */
@@ -95,135 +102,207 @@ static const char *text_or_empty(const char *text)
     return text ? text : "";
 }
 
-/* Our end of the client's connection. */
-static const char *local_address(const struct client *client, char *text, size_t size)
+/* As in Redis, letter by letter. */
+static const char *flags_of(const struct client *client, bool is_unix, char *text)
 {
-    struct address address = {.size = sizeof address.storage};
-    if (getsockname(stream_fd(&client->stream), (struct sockaddr *)&address.storage, &address.size) != 0) {
-        return "";
+    const struct session *session = client->session;
+    char *out = text;
+    const struct {
+        char letter;
+        bool set;
+    } flags[] = {
+        {'x', session && session->open},
+        {'b', session_blocks(client)},
+        {'d', session && session->watcher && watch_is_lost(session)},
+        {'c', client->closing},
+        {'U', is_unix},
+        {'e', client->no_evict},
+        {'T', client->no_touch},
+    };
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        if (flags[i].set) {
+            *out++ = flags[i].letter;
+        }
     }
-    return address_text(&address, text, size);
+    if (out == text) {
+        *out++ = 'N';
+    }
+    *out = '\0';
+    return text;
 }
 
-/* One line with the fields of Redis that have a meaning here, and those that
- * python3-redis insists on. */
-static void describe(struct writer *out, const struct client *client, const char *command)
+static const char *events_of(const struct client *client)
 {
-    char peer[128], own[128];
+    static const char *const names[] = {"", "r", "w", "rw"};
+    int events = client->stream.watcher.events;
+    return names[(events & EV_READ ? 1 : 0) + (events & EV_WRITE ? 2 : 0)];
+}
+
+static uint32_t count_chunks(const struct client *client)
+{
+    uint32_t count = 0;
+    for (const struct chunk *chunk = client->stream.out.first; chunk; chunk = chunk->next) {
+        count++;
+    }
+    return count;
+}
+
+/* One line with the fields of Redis, and those that python3-redis insists on.
+ * There are no buffers of a fixed size here. */
+static void describe(struct writer *out, const struct client *client)
+{
+    char peer[128], own[128], flags[16];
+    client_filter_peer(client, peer, sizeof peer);
+    client_filter_own(client, own, sizeof own);
     double now = ev_now(client->proxy->loop);
+    const struct session *session = client->session;
     size_t input = client->input ? client->input->rest.size : 0;
     size_t room = client->input ? client->input->rest.room - input : 0;
-    writer_format(out, "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=N db=%d",
-                  (unsigned long long)client->id, client_address(client, peer, sizeof peer),
-                  local_address(client, own, sizeof own), stream_fd(&client->stream),
+    size_t queued = session ? session->queued.room : 0, output = client->stream.out.size + client->kept;
+    writer_format(out, "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s db=%d",
+                  (unsigned long long)client->id, peer, own, stream_fd(&client->stream),
                   text_or_empty(client->name), (long long)(now - client->created),
-                  (long long)(now - client->active), client->db);
-    writer_format(out, " sub=0 psub=0 ssub=0 multi=-1 qbuf=%zu qbuf-free=%zu argv-mem=0 multi-mem=0",
-                  input, room);
-    writer_format(out, " obl=0 oll=%u omem=%zu tot-mem=%zu", client->pending, client->stream.out.size,
-                  sizeof *client + input + room + client->stream.out.size);
+                  (long long)(now - client->active), flags_of(client, own[0] == '/', flags), client->db);
+    writer_format(out, " sub=0 psub=0 ssub=0 multi=%lld",
+                  session && session->open ? (long long)session->commands : -1);
+    writer_format(out, " qbuf=%zu qbuf-free=%zu argv-mem=0 multi-mem=%zu rbs=0 rbp=0", input, room, queued);
+    writer_format(out, " obl=0 oll=%u omem=%zu tot-mem=%zu", count_chunks(client), output,
+                  sizeof *client + input + room + queued + output);
     writer_format(out, " events=%s cmd=%s user=default redir=-1 resp=%u lib-name=%s lib-ver=%s\n",
-                  client->stream.out.size > 0 ? "rw" : "r", command, client->resp,
+                  events_of(client), client->command ? client->command->name : "NULL", client->resp,
                   text_or_empty(client->library), text_or_empty(client->library_version));
 }
 
 void client_command_info(struct call *call)
 {
     struct writer text = {0};
-    describe(&text, call->client, "client|info");
+    describe(&text, call->client);
     call_verbatim(call, &text);
 }
 
-/* The line of a client of the list, unless it is about to be freed. */
-static void describe_in_list(struct writer *out, const struct call *call, const struct client *client)
-{
-    if (!client->dead) {
-        describe(out, client, client == call->client ? "client|list" : "NULL");
-    }
-}
+/* ---- clients of all workers ---- */
 
-static const struct client *client_find(const struct proxy *proxy, int64_t id)
+static struct client *oldest_client(const struct proxy *proxy)
 {
-    const struct client *client = proxy->clients;
-    while (client && (int64_t)client->id != id) {
+    struct client *client = proxy->clients;
+    while (client && client->next) {
         client = client->next;
     }
     return client;
 }
 
-/* CLIENT LIST ID id… */
-static void list_ids(struct call *call)
-{
-    const char *bytes = call->request->query.bytes;
-    struct resp_cursor cursor = call_args(call, 3);
-    struct resp_arg arg;
-    struct writer text = {0};
-    if (cursor.left > LIST_MAX) {
-        call_fail(call, "ERR CLIENT LIST takes no more than %d IDs", LIST_MAX);
-        return;
-    }
-    while (resp_cursor_next(&cursor, &arg)) {
-        int64_t id;
-        if (!call_integer(bytes + arg.at, arg.size, &id) || id < 1) {
-            writer_deinit(&text);
-            call_fail(call, "ERR Invalid client ID");
-            return;
-        }
-        const struct client *client = client_find(call->client->proxy, id);
-        if (client) {
-            describe_in_list(&text, call, client);
-        }
-    }
-    call_verbatim(call, &text);
-}
-
-static void list_all(struct call *call)
-{
-    struct writer text = {0};
-    for (const struct client *client = call->client->proxy->clients; client; client = client->next) {
-        describe_in_list(&text, call, client);
-    }
-    call_verbatim(call, &text);
-}
-
-/* CLIENT LIST TYPE type: everybody is normal. */
-static void list_type(struct call *call)
-{
-    size_t size;
-    const char *type = call_arg(call, 3, &size);
-    struct writer none = {0};
-    if (call_word_is(type, size, "normal")) {
-        list_all(call);
-    } else if (call_word_is(type, size, "master") || call_word_is(type, size, "replica") ||
-               call_word_is(type, size, "slave") || call_word_is(type, size, "pubsub")) {
-        call_verbatim(call, &none);
-    } else {
-        call_fail(call, "ERR Unknown client type '%.*s'", call_quote(size), type);
-    }
-}
-
 void client_command_list(struct call *call)
 {
-    if (call_argc(call) == 2) {
-        list_all(call);
-    } else if (call_argc(call) == 4 && call_arg_is(call, 2, "type")) {
-        list_type(call);
-    } else if (call_argc(call) > 3 && call_arg_is(call, 2, "id")) {
-        list_ids(call);
+    struct client_filter filter;
+    if (client_filter_list(&filter, call)) {
+        neighbours_ask(call, QUESTION_LIST);
+    }
+    client_filter_deinit(&filter);
+}
+
+void client_list_part(const struct call *question, struct proxy *proxy, uint64_t asker, struct writer *part)
+{
+    struct client_filter filter;
+    client_filter_list(&filter, question);
+    for (const struct client *client = oldest_client(proxy); client; client = client->previous) {
+        if (client_filter_fits(&filter, client, asker)) {
+            describe(part, client);
+        }
+    }
+    client_filter_deinit(&filter);
+}
+
+/* Adds the line of the client, if there is one. */
+static void add_line_of(struct writer *text, const struct writer *lines, int64_t id)
+{
+    for (size_t at = 0; at < lines->size;) {
+        const char *line = lines->data + at, *end = memchr(line, '\n', lines->size - at);
+        size_t size = (size_t)(end - line) + 1;
+        if (strtoll(line + 3, NULL, 10) == id) { /* behind "id=" */
+            writer_raw(text, line, size);
+            return;
+        }
+        at += size;
+    }
+}
+
+void client_list_finish(struct call *call, const struct writer *parts)
+{
+    struct client_filter filter;
+    struct writer text = {0};
+    client_filter_list(&filter, call);
+    for (uint32_t i = 0; i < filter.id_count; i++) { /* in the order in which they were asked for */
+        add_line_of(&text, parts, filter.ids[i]);
+    }
+    if (filter.id_count == 0) {
+        writer_raw(&text, parts->data, parts->size);
+    }
+    client_filter_deinit(&filter);
+    call_verbatim(call, &text);
+}
+
+void client_command_kill(struct call *call)
+{
+    struct client_filter filter;
+    if (client_filter_kill(&filter, call)) {
+        neighbours_ask(call, QUESTION_KILL);
+    }
+    client_filter_deinit(&filter);
+}
+
+void client_kill_part(const struct call *question, struct proxy *proxy, uint64_t asker, struct writer *part)
+{
+    struct client_filter filter;
+    unsigned count = 0;
+    client_filter_kill(&filter, question);
+    for (struct client *client = proxy->clients, *next; client; client = next) {
+        next = client->next;
+        if (!client_filter_fits(&filter, client, asker)) {
+            continue;
+        }
+        count++;
+        if (client->id == asker) {
+            client_finish(client); /* it gets the reply still */
+        } else {
+            client_close(client, "CLIENT KILL");
+        }
+    }
+    client_filter_deinit(&filter);
+    writer_format(part, "%u\n", count);
+}
+
+void client_kill_finish(struct call *call, const struct writer *parts)
+{
+    int64_t count = neighbours_sum(parts);
+    if (call_argc(call) > 3) {
+        answer_number(call, count);
+    } else if (count > 0) {
+        call_ok(call);
     } else {
-        call_syntax_error(call);
+        call_fail(call, "ERR No such client");
     }
 }
 
 /* ---- what other servers would remember ---- */
 
-void client_command_switch(struct call *call)
+static void set_switch(const struct call *call, bool *on)
 {
     if (call_arg_is(call, 2, "on") || call_arg_is(call, 2, "off")) {
+        *on = call_arg_is(call, 2, "on");
         call_ok(call);
     } else {
         call_syntax_error(call);
     }
+}
+
+void client_command_no_evict(struct call *call)
+{
+    set_switch(call, &call->client->no_evict);
+}
+
+void client_command_no_touch(struct call *call)
+{
+    set_switch(call, &call->client->no_touch);
 }
 
 void client_command_reply(struct call *call)
@@ -270,19 +349,7 @@ void client_command_caching(struct call *call)
 
 void client_command_getredir(struct call *call)
 {
-    struct writer reply = call_writer(call);
-    writer_integer(&reply, -1);
-    call_reply(call, &reply);
-}
-
-static struct client *find_client(const struct proxy *proxy, int64_t id)
-{
-    for (struct client *client = proxy->clients; client; client = client->next) {
-        if (client->id == (uint64_t)id) {
-            return client;
-        }
-    }
-    return NULL;
+    answer_number(call, -1);
 }
 
 void client_command_unblock(struct call *call)
@@ -298,9 +365,27 @@ void client_command_unblock(struct call *call)
     } else if (!call_integer(text, size, &id)) {
         call_fail(call, "ERR value is not an integer or out of range");
     } else {
-        struct client *client = find_client(call->client->proxy, id);
-        bool error = call_argc(call) == 4 && call_arg_is(call, 3, "error");
-        bool ended = client && blocking_end(client, error);
-        request_answer(call->request, ended ? ":1\r\n" : ":0\r\n", 4);
+        neighbours_ask(call, QUESTION_UNBLOCK);
     }
+}
+
+void client_unblock_part(const struct call *question, struct proxy *proxy, uint64_t asker,
+                         struct writer *part)
+{
+    size_t size;
+    int64_t id;
+    const char *text = call_arg(question, 2, &size);
+    call_integer(text, size, &id);
+    struct client *client = proxy->clients;
+    while (client && client->id != (uint64_t)id) {
+        client = client->next;
+    }
+    bool error = call_argc(question) == 4 && call_arg_is(question, 3, "error");
+    (void)asker;
+    writer_format(part, "%d\n", client && blocking_end(client, error));
+}
+
+void client_unblock_finish(struct call *call, const struct writer *parts)
+{
+    answer_number(call, neighbours_sum(parts));
 }

@@ -1,12 +1,15 @@
 /* The CLIENT family: what a client may know and change of its own connection.
- *
- * A worker knows its own clients only: CLIENT LIST shows those. */
+ * Those about other clients ask all workers: what each does is the part, what
+ * the client gets the finish; see neighbours.h. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct call;
+struct proxy;
+struct writer;
 
 void client_command_id(struct call *call);
 void client_command_getname(struct call *call);
@@ -14,8 +17,10 @@ void client_command_setname(struct call *call);
 void client_command_setinfo(struct call *call);
 void client_command_info(struct call *call);
 void client_command_list(struct call *call);
-/* NO-EVICT and NO-TOUCH: nothing to switch here, but the words are checked. */
-void client_command_switch(struct call *call);
+void client_command_kill(struct call *call);
+/* Shown by CLIENT LIST, and nothing else: a shared link cannot switch them. */
+void client_command_no_evict(struct call *call);
+void client_command_no_touch(struct call *call);
 void client_command_reply(struct call *call);
 void client_command_tracking(struct call *call);
 void client_command_trackinginfo(struct call *call);
@@ -25,3 +30,11 @@ void client_command_unblock(struct call *call);
 
 /* Names the client, for CLIENT SETNAME and HELLO. false: the call has been answered with an error. */
 bool client_command_rename(struct call *call, const char *name, size_t size);
+
+void client_list_part(const struct call *question, struct proxy *proxy, uint64_t asker, struct writer *part);
+void client_list_finish(struct call *call, const struct writer *parts);
+void client_kill_part(const struct call *question, struct proxy *proxy, uint64_t asker, struct writer *part);
+void client_kill_finish(struct call *call, const struct writer *parts);
+void client_unblock_part(const struct call *question, struct proxy *proxy, uint64_t asker,
+                         struct writer *part);
+void client_unblock_finish(struct call *call, const struct writer *parts);

@@ -141,7 +141,7 @@ static void intake_command(struct client *client, struct batch *batch, const cha
         transaction_spoil(client);
         return;
     }
-    request->query.command = command;
+    request->query.command = client->command = command;
     if (!cluster) {
         transaction_spoil(client);
         request_fail(request, FAILURE_LOCAL, "ERR cluster '%s' is no longer configured",

@@ -189,6 +189,7 @@ void proxy_destroy(struct proxy *proxy)
         next = listener->next;
         listener_close(listener);
     }
+    neighbours_deinit(proxy);
     flush_clients(proxy);
     hub_close_all(proxy);
     if (proxy->generation)

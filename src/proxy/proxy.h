@@ -2,6 +2,8 @@
  * the lists of what is to be written before the loop sleeps again. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+#include "proxy/neighbours.h"
+
 #include <ev.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -46,6 +48,8 @@ struct proxy {
     struct request *reloads;              /* they wait for the end of a reload, by link_next */
     uint32_t reload_number;               /* of the last one that asked; in its request's `part` */
     void (*reload)(struct proxy *proxy, uint32_t number); /* asks for one; NULL: there is no master */
+    struct neighbours *neighbours;        /* questions to them; NULL: none yet */
+    neighbours_send *ask;                 /* sends one; NULL: there is no master */
     void *server;  /* the worker's, for INFO and the like */
 };
 

@@ -67,6 +67,16 @@ void request_join_cluster(struct request *request, struct cluster *cluster)
     generation_ref(cluster->generation);
 }
 
+void request_keep_bytes(struct request *request)
+{
+    if (request->memory)
+        return;
+    request->memory_room = request->query.size;
+    request->memory = xmalloc(request->memory_room);
+    memcpy(request->memory, request->query.bytes, request->query.size);
+    request->query.bytes = request->memory;
+}
+
 void request_answer(struct request *request, const char *bytes, size_t size)
 {
     const struct reply reply = {.bytes = bytes, .size = size};

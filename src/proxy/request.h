@@ -88,6 +88,9 @@ bool request_shrink(void);
 /* Says which cluster it is for, and keeps that generation alive until request_put. */
 void request_join_cluster(struct request *request, struct cluster *cluster);
 
+/* Copies the bytes, if they are only borrowed: the request has to wait. */
+void request_keep_bytes(struct request *request);
+
 /* The one way a request ends. */
 void request_answer(struct request *request, const char *bytes, size_t size);
 /* Ends it with an error line ("ERR …" without '-' and newline; newlines are blanked). */

@@ -62,16 +62,6 @@ void session_leave(struct client *client)
 
 /* ---- alone ---- */
 
-static void session_keep_bytes(struct request *request)
-{
-    if (request->memory)
-        return;
-    request->memory_room = request->query.size;
-    request->memory = xmalloc(request->memory_room);
-    memcpy(request->memory, request->query.bytes, request->query.size);
-    request->query.bytes = request->memory;
-}
-
 void session_alone(struct client *client, struct request *request, session_start *start)
 {
     client_hold(client);
@@ -79,7 +69,7 @@ void session_alone(struct client *client, struct request *request, session_start
         start(client, request);
         return;
     }
-    session_keep_bytes(request);
+    request_keep_bytes(request);
     client->session->waiting = request;
     client->session->start = start;
 }

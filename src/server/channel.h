@@ -14,12 +14,16 @@ enum message_kind {
     MESSAGE_UNLISTEN, /* no more clients on `text` */
     MESSAGE_REOPEN,   /* open the log again */
     MESSAGE_DRAIN,    /* finish and leave within `size` seconds */
+    MESSAGE_QUESTION, /* a question of the worker in `slot`: likewise */
+    MESSAGE_ASKED,    /* `size` workers have got question `generation` */
     MESSAGE_RELOADED, /* a reload is over, for askers up to `generation`: `yes`, or why not in `text` */
     /* worker to master */
     MESSAGE_READY, /* the first generation serves clients */
     MESSAGE_VOTE,  /* generation `generation` is built: `yes`, or why not in `text` */
     MESSAGE_RELOAD, /* a client asks for a reload, as number `generation` of the worker's */
+    MESSAGE_ASK,   /* question `generation` for all other workers: `size` bytes in the memfd */
     /* both ways */
+    MESSAGE_PART, /* what a worker has to say to that question of the one in `slot`: likewise */
     MESSAGE_DONE, /* say so when everything up to here is done; and the worker's echo */
 };
 
@@ -30,6 +34,7 @@ struct message {
     enum message_kind kind;
     bool yes;
     uint32_t generation;
+    uint32_t slot;
     uint64_t size;
     char cluster[MESSAGE_CLUSTER];
     char text[MESSAGE_TEXT]; /* cut to fit */

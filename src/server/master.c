@@ -7,6 +7,7 @@
 #include "base/version.h"
 #include "server/descriptors.h"
 #include "server/notify.h"
+#include "server/relay.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -167,9 +168,12 @@ static void read_worker(struct master *master, uint32_t slot)
     int passed;
     enum channel_status status;
     while ((status = channel_receive(hand->channel, &message, &passed)) == CHANNEL_MESSAGE) {
+        if (message.kind == MESSAGE_ASK || message.kind == MESSAGE_PART)
+            relay_forward(&master->crew, slot, &message, passed);
+        else
+            worker_message(master, slot, &message);
         if (passed >= 0)
             close(passed);
-        worker_message(master, slot, &message);
     }
     if (status == CHANNEL_CLOSED) {
         close(hand->channel);

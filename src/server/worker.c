@@ -8,6 +8,7 @@
 #include "proxy/nydus_command.h"
 #include "proxy/proxy.h"
 #include "server/channel.h"
+#include "server/relay.h"
 
 #include <errno.h>
 #include <ev.h>
@@ -122,6 +123,13 @@ static void on_drained(struct proxy *proxy)
     ev_break(worker->loop, EVBREAK_ALL);
 }
 
+/* A client of ours wants to know something of the other workers. */
+static bool on_question(struct proxy *proxy, uint32_t ticket, const char *bytes, size_t size)
+{
+    const struct worker *worker = proxy->server;
+    return relay_ask(worker->channel.fd, ticket, bytes, size);
+}
+
 /* A client of ours wants a reload. */
 static void on_reload(struct proxy *proxy, uint32_t number)
 {
@@ -166,6 +174,12 @@ static void worker_obey(struct worker *worker, const struct message *message, in
     case MESSAGE_DONE:
         worker_send(worker, &done);
         break; /* all that came before is done */
+    case MESSAGE_QUESTION:
+    case MESSAGE_ASKED:
+    case MESSAGE_PART:
+        relay_obey(worker->proxy, worker->channel.fd, message, passed);
+        break;
+    case MESSAGE_ASK:
     case MESSAGE_READY:
     case MESSAGE_VOTE:
     case MESSAGE_RELOAD:
@@ -237,6 +251,7 @@ static void worker_setup(struct worker *worker)
     worker->proxy = proxy_create(worker->loop);
     worker->proxy->server = worker;
     worker->proxy->reload = on_reload;
+    worker->proxy->ask = on_question;
     /* Unique among all workers, and among those that had this slot before. */
     uint32_t slot = worker->options->slot;
     worker->proxy->client_id_step = BOARD_WORKERS;

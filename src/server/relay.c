@@ -1,0 +1,126 @@
+/* Questions between workers; see relay.h. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/relay.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "proxy/neighbours.h"
+#include "resp/writer.h"
+#include "server/crew.h"
+
+/* -1: there is no descriptor or no memory left. */
+static int memory_of(const char *bytes, size_t size)
+{
+    int memory = memfd_create("nydus", MFD_CLOEXEC);
+    for (size_t at = 0; memory >= 0 && at < size;) {
+        ssize_t wrote = write(memory, bytes + at, size - at);
+        if (wrote > 0) {
+            at += (size_t)wrote;
+        } else if (errno != EINTR) {
+            close(memory);
+            memory = -1;
+        }
+    }
+    return memory;
+}
+
+/* NULL: they cannot be read. */
+static char *bytes_of(int memory, size_t size)
+{
+    char *bytes = xmalloc(size + 1);
+    size_t at = 0;
+    while (memory >= 0 && at < size) {
+        ssize_t got = pread(memory, bytes + at, size - at, (off_t)at);
+        if (got > 0) {
+            at += (size_t)got;
+        } else if (got == 0 || errno != EINTR) {
+            break;
+        }
+    }
+    if (at < size) {
+        free(bytes);
+        return NULL;
+    }
+    return bytes;
+}
+
+static bool send_with(int channel, const struct message *message, const char *bytes)
+{
+    int memory = memory_of(bytes, message->size);
+    if (memory < 0) {
+        log_error("a question among workers is lost: %s", strerror(errno));
+        return false;
+    }
+    bool sent = channel_send(channel, message, memory);
+    close(memory);
+    return sent;
+}
+
+bool relay_ask(int channel, uint32_t ticket, const char *bytes, size_t size)
+{
+    const struct message ask = {.kind = MESSAGE_ASK, .generation = ticket, .size = size};
+    return send_with(channel, &ask, bytes);
+}
+
+static void answer(struct proxy *proxy, int channel, const struct message *message, const char *bytes)
+{
+    struct writer part = {0};
+    neighbours_answer(proxy, bytes, message->size, &part);
+    const struct message reply = {
+        .kind = MESSAGE_PART, .slot = message->slot, .generation = message->generation, .size = part.size};
+    if (!send_with(channel, &reply, part.data)) {
+        log_warn("another worker's question goes unanswered");
+    }
+    writer_deinit(&part);
+}
+
+void relay_obey(struct proxy *proxy, int channel, const struct message *message, int memory)
+{
+    if (message->kind == MESSAGE_ASKED) {
+        neighbours_asked(proxy, message->generation, message->size);
+        return;
+    }
+    char *bytes = bytes_of(memory, message->size);
+    if (!bytes) {
+        log_error("a question among workers cannot be read");
+    } else if (message->kind == MESSAGE_QUESTION) {
+        answer(proxy, channel, message, bytes);
+    } else {
+        neighbours_heard(proxy, message->generation, bytes, message->size);
+    }
+    free(bytes);
+}
+
+/* ---- in the master ---- */
+
+static bool pass_on(const struct crew *crew, uint32_t slot, const struct message *message, int memory)
+{
+    const struct hand *hand = &crew->hands[slot];
+    return hand->pid && hand->ready && hand->channel >= 0 && channel_send(hand->channel, message, memory);
+}
+
+void relay_forward(const struct crew *crew, uint32_t slot, const struct message *message, int memory)
+{
+    struct message out = *message;
+    if (message->kind == MESSAGE_PART) {
+        if (message->slot < BOARD_WORKERS && !pass_on(crew, message->slot, &out, memory)) {
+            log_debug("worker %u does not get the answer to its question", message->slot + 1);
+        }
+        return;
+    }
+    out.kind = MESSAGE_QUESTION;
+    out.slot = slot;
+    struct message asked = {.kind = MESSAGE_ASKED, .generation = message->generation};
+    for (uint32_t i = 0; i < board->workers; i++) {
+        asked.size += i != slot && pass_on(crew, i, &out, memory);
+    }
+    if (!pass_on(crew, slot, &asked, -1)) {
+        log_debug("worker %u does not get the number of those it asked", slot + 1);
+    }
+}
