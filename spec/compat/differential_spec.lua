@@ -206,4 +206,41 @@ describe("every command", function()
       end)
     end
   end
+
+  -- The words with their first "@" on one host and the others on another, if both
+  -- are in keys; Redis says which words are keys.
+  local function scattered(line, plain)
+    local words, seen = {}, false
+    for i, word in ipairs(line.words) do
+      words[i] = word:gsub("@", seen and tags[2] or tags[1])
+      seen = seen or word:find("@", 1, true) ~= nil
+    end
+    local keys = plain:call("COMMAND", "GETKEYS", unpack(words))
+    if keys.err then return end
+    local text = table.concat(keys, " ")
+    return text:find(tags[1], 1, true) and text:find(tags[2], 1, true) and words
+  end
+
+  local CROSSSLOT = "CROSSSLOT Keys in request don't hash to the same host"
+  -- These can be taken apart; SORT may be refused for its patterns before that.
+  local apart = { MGET = true, MSET = true, DEL = true, UNLINK = true, EXISTS = true, TOUCH = true, SORT = true }
+
+  it("is refused with keys on several hosts, unless it can be taken apart", function()
+    local plain, client, asked, wrong = servers[0]:client(), servers[3]:client(), 0, {}
+    client:call("FLUSHALL")
+    for _, line in ipairs(all_lines()) do
+      local words = line.keyed and not line.different and not apart[line.words[1]] and scattered(line, plain)
+      if words then
+        asked = asked + 1
+        local reply = client:call(unpack(words))
+        if reply.err ~= CROSSSLOT and reply.err ~= plain:call(unpack(words)).err then
+          wrong[#wrong + 1] = ("%s: %s"):format(line.text, tostring(reply.err))
+        end
+        if line.words[1] == "WATCH" then client:call("UNWATCH") end
+      end
+    end
+    complain(wrong)
+    assert.is_true(asked > 100, asked .. " commands have several keys")
+    assert.equal(0, client:call("DBSIZE"))
+  end)
 end)

@@ -195,6 +195,32 @@ describe("split", function()
     end)
   end)
 
+  describe("a host that is lost in the middle", function()
+    local PONG = { auto = { PING = "+PONG\r\n" } }
+
+    for _, words in ipairs({
+      { "MSET", "a1", "1", "b1", "2", "c1", "3", "c2", "4" }, { "DEL", "a1", "b1", "c1", "c2" },
+    }) do
+      it("makes one error of " .. words[1] .. " that counts what was done, and nothing is sent twice", function()
+        local a, b, c = support.fake(PONG), support.fake(PONG), support.fake(PONG)
+        local client = by_letter({ a, b, c }):client()
+        client:command(unpack(words))
+        c:request()
+        c:answer(words[1] == "MSET" and "+OK\r\n" or ":2\r\n") -- one part is done, one is lost, one is under way
+        b:request()
+        b:reset_link()
+        a:request()
+        client:command("GET", "a2")
+        a:expect("GET a2")
+        a:answer((words[1] == "MSET" and "+OK\r\n" or ":1\r\n") .. "$1\r\nv\r\n")
+        assert.matches(("^ERR host .* is down: .*; the command may have run %%('%s' was done for 3 of 4 keys%%)$")
+          :format(words[1]:lower()), client:read().err)
+        assert.equal("v", (client:read()))
+        for _, host in ipairs({ a, b, c }) do host:expect_silence(0.01) end
+      end)
+    end
+  end)
+
   describe("commands that may not be split", function()
     it("go whole to the one host of all their keys, else they are refused", function()
       local redis = support.redis()
