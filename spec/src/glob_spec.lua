@@ -40,4 +40,14 @@ describe("glob", function()
       assert.is_true(os.clock() - before < 1)
     end)
   end)
+
+  it("tells upper from lower case in keys", function()
+    local function key(pattern, text) return C.glob_fits_key(pattern, #pattern, text, #text) end
+    for _, case in ipairs({ { "User:*", "User:1" }, { "[A-C]x", "Bx" }, { "\255*", "\255\0" }, { "*", "" } }) do
+      assert.is_true(key(case[1], case[2]), case[1])
+    end
+    for _, case in ipairs({ { "User:*", "user:1" }, { "user:*", "User:1" }, { "[A-C]x", "bx" }, { "*X", "x" } }) do
+      assert.is_false(key(case[1], case[2]), case[1])
+    end
+  end)
 end)

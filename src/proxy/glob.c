@@ -5,32 +5,34 @@
 
 #include <ctype.h>
 
-static int fold(char c)
+typedef int glob_fold(int byte);
+
+static int same_case(int byte)
 {
-    return tolower((unsigned char)c);
+    return byte;
 }
 
 /* One byte of a set, which may be escaped. */
-static int set_byte(const char **at, const char *end)
+static int set_byte(const char **at, const char *end, glob_fold *fold)
 {
     if (**at == '\\' && *at + 1 < end) {
         (*at)++;
     }
-    return fold(*(*at)++);
+    return fold((unsigned char)*(*at)++);
 }
 
 /* Is the byte in the set that begins behind `[`? Leaves *at behind its `]`. */
-static bool set_fits(const char **at, const char *end, int byte)
+static bool set_fits(const char **at, const char *end, int byte, glob_fold *fold)
 {
     bool inverted = *at < end && **at == '^', found = false;
     if (inverted) {
         (*at)++;
     }
     while (*at < end && **at != ']') {
-        int first = set_byte(at, end), last = first;
+        int first = set_byte(at, end, fold), last = first;
         if (end - *at >= 2 && **at == '-' && (*at)[1] != ']') {
             (*at)++;
-            last = set_byte(at, end);
+            last = set_byte(at, end, fold);
         }
         found = found || (first <= byte && byte <= last) || (last <= byte && byte <= first);
     }
@@ -41,7 +43,7 @@ static bool set_fits(const char **at, const char *end, int byte)
 }
 
 /* Does one byte fit what stands at *at? Leaves *at behind it when it does. */
-static bool one_fits(const char **at, const char *end, char c)
+static bool one_fits(const char **at, const char *end, unsigned char c, glob_fold *fold)
 {
     const char *pattern = *at;
     bool fits;
@@ -50,12 +52,12 @@ static bool one_fits(const char **at, const char *end, char c)
         pattern++;
     } else if (*pattern == '[') {
         pattern++;
-        fits = set_fits(&pattern, end, fold(c));
+        fits = set_fits(&pattern, end, fold(c), fold);
     } else {
         if (*pattern == '\\' && pattern + 1 < end) {
             pattern++;
         }
-        fits = fold(*pattern++) == fold(c);
+        fits = fold((unsigned char)*pattern++) == fold(c);
     }
     if (fits) {
         *at = pattern;
@@ -63,7 +65,8 @@ static bool one_fits(const char **at, const char *end, char c)
     return fits;
 }
 
-bool glob_fits(const char *pattern, size_t pattern_size, const char *text, size_t text_size)
+static bool text_fits(const char *pattern, size_t pattern_size, const char *text, size_t text_size,
+                      glob_fold *fold)
 {
     const char *end = pattern + pattern_size, *text_end = text + text_size;
     const char *star = NULL, *star_text = NULL;
@@ -71,7 +74,7 @@ bool glob_fits(const char *pattern, size_t pattern_size, const char *text, size_
         if (pattern < end && *pattern == '*') {
             star = ++pattern;
             star_text = text;
-        } else if (pattern < end && one_fits(&pattern, end, *text)) {
+        } else if (pattern < end && one_fits(&pattern, end, (unsigned char)*text, fold)) {
             text++;
         } else if (star) {
             pattern = star;
@@ -84,4 +87,14 @@ bool glob_fits(const char *pattern, size_t pattern_size, const char *text, size_
         pattern++;
     }
     return pattern == end;
+}
+
+bool glob_fits(const char *pattern, size_t pattern_size, const char *text, size_t text_size)
+{
+    return text_fits(pattern, pattern_size, text, text_size, tolower);
+}
+
+bool glob_fits_key(const char *pattern, size_t pattern_size, const char *key, size_t key_size)
+{
+    return text_fits(pattern, pattern_size, key, key_size, same_case);
 }
