@@ -104,6 +104,36 @@ return {
       max_request = "1gb",         -- the largest request
       max_reply_buffer = "256mb",  -- replies a client may leave unread before it is closed
       client_timeout = 0,          -- close a client that is silent for so many seconds; 0: never
+
+      -- Who clients may be. Without `password` and `users` they need no password (the
+      -- default). A password is plain, or "sha256:" and the 64 digits of
+      -- `printf %s "$PASSWORD" | sha256sum`; Nydus itself keeps only the latter. A reload
+      -- holds at once: whose password has changed has to log in again, and so has everybody
+      -- where there was none before.
+      -- password = os.getenv("NYDUS_PASSWORD"), -- of the user `default`: AUTH password
+
+      -- Users: AUTH name password. Without a password for `default`, here or above, every
+      -- client has to log in as one of the others; `password = false` of `default` lets in
+      -- whoever does not log in, with the rules of `default`.
+      -- users = {
+      --   ann = {
+      --     password = "sha256:…",
+      --     -- What it may run: rules in the words of Redis's ACL, from left to right. They
+      --     -- begin with nothing when the first is a plus, with everything when it is a minus;
+      --     -- without rules: everything. Categories (@read, @write, @keyspace, @dangerous, … and
+      --     -- @all), commands, and subcommands. A command that Nydus does not know (a
+      --     -- module's) is in @all, and else by its own name only.
+      --     commands = { "+@read", "-keys", "+config|get" },
+      --     -- The keys it may use, as patterns; without: all keys. Only keys that a command
+      --     -- names are checked: KEYS, SCAN and RANDOMKEY tell of all keys, and a script does
+      --     -- what it likes ("-@scripting", "-keys", "-scan", "-randomkey" take them away;
+      --     -- "-@dangerous" has FLUSHALL and the like). Channels are no keys.
+      --     keys = { "user:*", "shared:?" },
+      --   },
+      -- },
+
+      -- What nobody may run, whatever the users' rules say. Default: nothing.
+      -- deny = { "flushall", "config|set", "@dangerous" },
     },
   },
 }

@@ -5,6 +5,7 @@
 --   config.load(bundle, path, options)   the normalised table, or nil, { problem, … }
 --     options.load     compiles chunks, see nydus.sandbox
 --     options.log      what print() in config.lua writes
+--     options.names    of commands and their categories, see nydus.config.access
 --     options.sandbox  a sandbox to evaluate it in, in place of a fresh one
 --
 -- The normalised table:
@@ -15,7 +16,8 @@
 --     or { kind = "script", path, text, options },
 --     hosts = { { key, host, port, unix_socket_path, db, user, password, timeout, connect_timeout, weight,
 --     identifier, named, connections, address } … } in routing order,
---     eject and the limits as in the schema.
+--     users and deny as nydus.config.access returns them, eject and the limits as in the schema.
+local access = require("nydus.config.access")
 local address = require("nydus.config.address")
 local reader = require("nydus.config.reader")
 local router = require("nydus.config.router")
@@ -327,6 +329,7 @@ local function read_cluster(self, path, name, given)
   local row = schema.routers[cluster.router.name]
   local max_hosts = row and row.max_hosts or schema.MAX_HOSTS
   cluster.hosts = read_hosts(self, join(path, "hosts"), given.hosts, defaults, max_hosts)
+  cluster.users, cluster.deny = access.read(self, path, given, self.names)
   for _, field in ipairs(PLAIN_CLUSTER_FIELDS) do
     cluster[field] = given[field]
     if cluster[field] == nil then
@@ -429,12 +432,13 @@ local function read_top(self, value)
 end
 
 function M.load(bundle, path, options)
-  local value, message = evaluate(bundle, path, options or {})
+  options = options or {}
+  local value, message = evaluate(bundle, path, options)
   if message then
     return nil, { message }
   end
   local self = reader.new(sandbox.display(path))
-  self.bundle, self.folder, self.taken = bundle, M.folder(path), {}
+  self.bundle, self.folder, self.taken, self.names = bundle, M.folder(path), {}, options.names
   local result
   if type(value) ~= "table" then
     self:problem("", "it returns " .. types.kind(value) .. ", but has to end with return { … }")

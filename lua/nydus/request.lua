@@ -226,7 +226,7 @@ local function setup_client(native)
     id = function() return facts.id end,
     addr = function() return ffi.string(facts.address) end,
     name = function() return facts.name ~= nil and ffi.string(facts.name) or nil end,
-    user = function() return "default" end,
+    user = function() return ffi.string(facts.user) end,
     db = function(view) return view.db end,
     listen = function() return ffi.string(facts.listen) end,
   }

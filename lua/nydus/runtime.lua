@@ -43,6 +43,15 @@ function M.start(bindings)
   return M
 end
 
+-- What rules of users may name.
+local function rule_names()
+  local commands = {}
+  for _, name in pairs(native.commands()) do
+    commands[#commands + 1] = name
+  end
+  return { commands = commands, categories = native.categories() }
+end
+
 function M.load_config(path, packed)
   local message
   if packed then
@@ -54,7 +63,11 @@ function M.load_config(path, packed)
     return nil, path .. ": " .. message
   end
   local problems
-  current, problems = config.load(files, path, { load = load_chunk, log = native.log })
+  current, problems = config.load(files, path, {
+    load = load_chunk,
+    log = native.log,
+    names = rule_names(),
+  })
   M.folder = config.folder(path)
   if not current then
     return nil, table.concat(problems, "\n")

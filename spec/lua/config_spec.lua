@@ -7,8 +7,26 @@ local support = require("support")
 
 local HOSTS = 'hosts = { "127.0.0.1:6379" }'
 
+-- What rules of users may name.
+local function rule_names()
+  support.header("resp/command.h")
+  local C, names = support.lib(), { commands = {}, categories = {} }
+  for row = 0, tonumber(C.command_count()) - 1 do
+    names.commands[row + 1] = ffi.string(C.command_row(row).name)
+  end
+  local bit = 0
+  while C.command_category_name(bit) ~= nil do
+    names.categories[bit + 1] = ffi.string(C.command_category_name(bit))
+    bit = bit + 1
+  end
+  return names
+end
+local NAMES = rule_names()
+
 local function load(text, files, options)
   files = files or {}
+  options = options or {}
+  options.names = NAMES
   files["config.lua"] = text
   return config.load(bundle.of(files), "config.lua", options)
 end
@@ -66,13 +84,58 @@ local BAD = {
   { 'log = { file = "" }', "log.file: it is empty; leave it out, or is an environment variable not set?" },
   { 'log = { lvel = "info" }', "log.lvel: unknown field; did you mean 'level'?" },
   { 'admin = "127.0.0.1:6390"', "admin: unknown field" },
-  { "users = {}", "users: unknown field" },
-  { 'deny = { "keys" }', "deny: unknown field" },
   { "[1] = 5", "[1]: unknown field" },
   { "[{}] = 5", "[a table]: unknown field" },
   { '["a b"] = 5', '["a b"]: unknown field' },
   { 'ruoter = "ketama"', "ruoter: unknown field; did you mean 'router'?" },
   { "timeout = 3", "timeout: unknown field; it is an option of hosts, write it into defaults" },
+  -- who may log in, and what may be run
+  { 'password = ""', "password: it is empty; is an environment variable not set?" },
+  { "password = 1234", "password: a number is not a password" },
+  { "password = false", "password: a boolean is not a password" },
+  { 'password = "sha256:abcd"', 'password: behind "sha256:" there have to be 64 hexadecimal digits' },
+  { 'password = ("x"):rep(16385)', "password: it is longer than 16384 bytes" },
+  { 'password = "a\\0b"', "password: it has a NUL byte" },
+  { "users = {}", "users: empty; leave it out, or nobody could log in" },
+  { 'users = "ann"', 'users: "ann" is not a table of users ({ name = { password = … } })' },
+  { "users = { ann = {} }", "users.ann.password: missing; nobody could log in" },
+  { "users = { ann = { password = false } }", "users.ann.password: a boolean is not a password" },
+  { "users = { default = {} }",
+    "users.default.password: missing; give one, or false so that clients need none" },
+  { 'password = "a", users = { default = { password = "b" } }',
+    "users.default.password: given here and for the whole cluster, keep one of them" },
+  { 'password = "a", users = { default = { password = false } }',
+    "users.default.password: given here and for the whole cluster, keep one of them" },
+  { 'users = { ["a b"] = { password = "x" } }',
+    'users["a b"]: the name of a user is up to 128 characters without spaces' },
+  { "users = { ann = 3 }",
+    "users.ann: 3 is not a user ({ password = …, commands = { … }, keys = { … } })" },
+  { 'users = { ann = { password = "x", pasword = "y" } }',
+    "users.ann.pasword: unknown field; did you mean 'password'?" },
+  { 'users = { ann = { password = "x", commands = "+@all" } }',
+    'users.ann.commands: "+@all" is not a list of rules; write it into braces: { "…" }' },
+  { 'users = { ann = { password = "x", commands = { "get" } } }',
+    'users.ann.commands[1]: "get" is not a rule; write "+…" to allow, "-…" to forbid' },
+  { 'users = { ann = { password = "x", commands = { "+gte" } } }',
+    "users.ann.commands[1]: \"gte\" is not a command; did you mean 'get'?" },
+  { 'users = { ann = { password = "x", commands = { "+config|gett" } } }',
+    "users.ann.commands[1]: \"config|gett\" is not a command; did you mean 'config|get'?" },
+  { 'users = { ann = { password = "x", commands = { "+get", "-@raed" } } }',
+    "users.ann.commands[2]: \"@raed\" is not a category of commands; did you mean '@read'?" },
+  { 'users = { ann = { password = "x", commands = { "+read" } } }',
+    "users.ann.commands[1]: \"read\" is not a command; did you mean '@read'?" },
+  { 'users = { ann = { password = "x", commands = { 7 } } }',
+    'users.ann.commands[1]: 7 is not a rule like "+@read" or "-keys"' },
+  { 'users = { ann = { password = "x", commands = { a = "+get" } } }',
+    "users.ann.commands.a: a list has the keys 1, 2, 3 and so on" },
+  { 'users = { ann = { password = "x", keys = { "~user:*" } } }',
+    'users.ann.keys[1]: "~user:*" begins as in ACL SETUSER; write only the pattern, as in "user:*"' },
+  { 'users = { ann = { password = "x", keys = { "" } } }',
+    'users.ann.keys[1]: "" is not a pattern like "user:*"' },
+  { 'deny = { "-get" }', 'deny[1]: "-get" has a sign; name what is denied, as in "flushall"' },
+  { 'deny = { "flusall" }', "deny[1]: \"flusall\" is not a command; did you mean 'flushall'?" },
+  { 'deny = { "AUTH" }', 'deny[1]: "AUTH" cannot be denied: it is needed to log in and to leave' },
+  { 'deny = "keys"', 'deny: "keys" is not a list of commands; write it into braces: { "…" }' },
   -- listen
   { 'listen = "127.0.0.1"', 'listen: "127.0.0.1" is not an address to listen on: there is no port' },
   { 'listen = "127.0.0.1:0"',
@@ -249,8 +312,8 @@ local BAD_FILES = {
     "config.lua: clusters: cannot stand beside the fields of one cluster at the top level: hosts, listen" },
   { "return { clusters = { a = { listen = 1, " .. HOSTS .. " }, b = { listen = ':1', " .. HOSTS .. " } } }",
     "config.lua: clusters.b.listen: :1 is taken already by clusters.a.listen" },
-  { "return { clusters = { a = { listen = 1, password = 'hunter2', " .. HOSTS .. " } } }",
-    "config.lua: clusters.a.password: unknown field; it is an option of hosts, write it into defaults" },
+  { "return { clusters = { a = { listen = 1, timeout = 5, " .. HOSTS .. " } } }",
+    "config.lua: clusters.a.timeout: unknown field; it is an option of hosts, write it into defaults" },
   { "return {\n  clusters = }", "config.lua:2: unexpected symbol near '}'" },
   { "local x\nreturn { listen = x.y }", "config.lua:2: attempt to index local 'x' (a nil value)" },
   { "return {\n  listen = prot,\n}", "config.lua:2: undefined variable 'prot'" },
@@ -358,7 +421,7 @@ describe("config", function()
           max_clients = 10000,
           max_request = 1024 * 1024 * 1024,
           max_reply_buffer = 256 * 1024 * 1024,
-          client_timeout = 0,
+          client_timeout = 0, users = {}, deny = {},
           hosts = { {
             key = 1, host = "127.0.0.1", port = 6379, db = 0, timeout = 1, connect_timeout = 1, weight = 1,
             connections = 1, named = false, identifier = "redis://127.0.0.1:6379/0", address = "127.0.0.1:6379",
@@ -589,6 +652,71 @@ describe("config", function()
     end)
   end)
 
+  describe("users", function()
+    local HASH = ("0aF"):rep(21) .. "1"
+
+    local function users_of(text)
+      return cluster_of(text).users
+    end
+
+    it("are none by default", function()
+      assert.same({}, users_of(""))
+      assert.same({}, cluster_of("").deny)
+    end)
+
+    it("have the default user, when the cluster has a password", function()
+      local default = { name = "default", password = "pw", commands = { "+@all" } }
+      assert.same({ default }, users_of('password = "pw"'))
+      assert.same({ { name = "a", password = "x", commands = { "+@all" } }, default },
+        users_of('password = "pw", users = { a = { password = "x" } }'))
+      assert.same({ { name = "default", password = "pw", commands = { "+get" } } },
+        users_of('password = "pw", users = { default = { commands = { "+get" } } }'))
+    end)
+
+    it("lack the default user or have it without a password, as is written", function()
+      assert.same({ { name = "a", password = "x", commands = { "+@all" } } },
+        users_of('users = { a = { password = "x" } }'))
+      assert.same({ { name = "default", commands = { "+ping" }, keys = {} } },
+        users_of('users = { default = { password = false, commands = { "+ping" }, keys = {} } }'))
+    end)
+
+    it("have a digest for a password, in any case of letters", function()
+      assert.equal("sha256:" .. HASH:lower(), users_of(('password = "SHA256:%s"'):format(HASH))[1].password)
+    end)
+
+    it("begin with everything, when the first rule takes away", function()
+      for text, rules in pairs({
+        [ [["+@Read", "-KEYS"]] ] = { "+@read", "-keys" }, [ [["-keys"]] ] = { "+@all", "-keys" }, [""] = {},
+        [ [["+config|GET", "+json.get", "-bf.add", "+@all"]] ] = { "+config|get", "+json.get", "-bf.add", "+@all" },
+      }) do
+        assert.same(rules, users_of(('users = { a = { password = "x", commands = { %s } } }'):format(text))[1].commands)
+      end
+    end)
+
+    it("keep their patterns as they are", function()
+      assert.same({ "User:*", "a[~]" },
+        users_of('users = { a = { password = "x", keys = { "User:*", "a[~]" } } }')[1].keys)
+    end)
+
+    it("share what is denied", function()
+      assert.same({ "+flushall", "+@dangerous", "+config|set", "+json.del" },
+        cluster_of('deny = { "FLUSHALL", "@dangerous", "config|set", "json.del" }').deny)
+    end)
+
+    it("never show a password", function()
+      for _, text in ipairs({
+        'password = { "hunter2" }', 'password = "sha256:hunter2"', 'users = { a = { password = { hunter2 = 1 } } }',
+        'users = { a = { password = "sha256:hunter2" } }', 'users = { default = { password = "hunter2\\0" } }',
+        'password = "hunter2", users = { default = { password = "hunter2" } }',
+        'users = { a = { password = "hunter2", commands = "hunter2@x" } }',
+      }) do
+        for _, problem in ipairs(bad(short(text))) do
+          assert.is_nil(problem:find('password.*hunter2'), problem)
+        end
+      end
+    end)
+  end)
+
   describe("address", function()
     local address = require("nydus.config.address")
 
@@ -639,7 +767,7 @@ describe("config", function()
       local function default_text(value)
         return type(value) == "string" and '"' .. value .. '"' or tostring(value)
       end
-      for _, name in ipairs({ "top", "log", "cluster", "host", "router" }) do
+      for _, name in ipairs({ "top", "log", "cluster", "host", "router", "user" }) do
         for key, field in pairs(schema[name]) do
           assert.truthy(text:find("%f[%w_]" .. key .. " ="), name .. " " .. key)
           if field.default ~= nil and name ~= "cluster" or type(field.default) == "number" then

@@ -40,6 +40,32 @@ local function str(pointer)
 end
 
 describe("config in C", function()
+  describe("users", function()
+    local HEX = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b" -- of "secret"
+
+    local function hex(digest)
+      return (ffi.string(digest, 32):gsub(".", function(byte) return ("%02x"):format(byte:byte()) end))
+    end
+
+    it("are copied with the digests of their passwords only", function()
+      local cluster = read(([[return { listen = 1, hosts = { {} }, deny = { "flushall", "@dangerous" }, users = {
+        a = { password = "secret", commands = { "+@read", "-keys" }, keys = { "user:*", "b" } },
+        b = { password = "sha256:%s" },
+        default = { password = false, keys = {} },
+      } }]]):format(HEX:upper())).clusters[0]
+      local a, b, default = cluster.users[0], cluster.users[1], cluster.users[2]
+      assert.equal(3, tonumber(cluster.user_count))
+      assert.same({ "a", "b", "default" }, { str(a.name), str(b.name), str(default.name) })
+      assert.same({ HEX, HEX }, { hex(a.digest), hex(b.digest) })
+      assert.same({ false, false, true }, { a.open, b.open, default.open })
+      assert.same({ false, true, false }, { a.all_keys, b.all_keys, default.all_keys })
+      assert.same({ 2, "+@read", "-keys" }, { tonumber(a.command_count), str(a.commands[0]), str(a.commands[1]) })
+      assert.same({ 1, "+@all" }, { tonumber(b.command_count), str(b.commands[0]) })
+      assert.same({ 2, "user:*", "b" }, { tonumber(a.key_count), str(a.keys[0]), str(a.keys[1]) })
+      assert.same({ 2, "+flushall" }, { tonumber(cluster.deny_count), str(cluster.deny[0]) })
+    end)
+  end)
+
   describe("config_read", function()
     it("copies every field", function()
       local config = read([[return {

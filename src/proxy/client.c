@@ -10,6 +10,7 @@
 #include "proxy/dispatch.h"
 #include "proxy/intake.h"
 #include "proxy/listener.h"
+#include "proxy/login.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
 #include "proxy/subscriber.h"
@@ -360,6 +361,7 @@ struct client *client_create(struct listener *listener, int fd)
     client->proxy = listener->proxy;
     client->listener = listener;
     client->resp = 2;
+    login_reset(client);
     /* unique among all workers: the worker's number is in the low bits */
     client->id = client->proxy->next_client_id;
     client->proxy->next_client_id += client->proxy->client_id_step;

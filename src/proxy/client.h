@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct account;
 struct cluster;
 struct command;
 struct listener;
@@ -38,6 +39,7 @@ struct client {
     struct session *session;         /* NULL: it has nothing open with one host */
     struct subscriber *subscriber;   /* NULL: it listens to nothing */
     const struct command *command;   /* the last one it sent that there is; NULL: none yet */
+    const struct account *account;   /* whose rights it has, see login.h; NULL: nobody asks */
     char *name;                      /* CLIENT SETNAME; NULL: none */
     char *library, *library_version; /* CLIENT SETINFO; NULL: none */
     uint64_t id;

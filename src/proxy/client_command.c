@@ -10,6 +10,7 @@
 #include "proxy/blocking.h"
 #include "proxy/call.h"
 #include "proxy/client_filter.h"
+#include "proxy/login.h"
 #include "proxy/neighbours.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
@@ -168,8 +169,9 @@ static void describe(struct writer *out, const struct client *client)
     writer_format(out, " qbuf=%zu qbuf-free=%zu argv-mem=0 multi-mem=%zu rbs=0 rbp=0", input, room, queued);
     writer_format(out, " obl=0 oll=%u omem=%zu tot-mem=%zu", count_chunks(client), output,
                   sizeof *client + input + room + queued + output);
-    writer_format(out, " events=%s cmd=%s user=default redir=-1 resp=%u lib-name=%s lib-ver=%s\n",
-                  events_of(client), client->command ? client->command->name : "NULL", client->resp,
+    writer_format(out, " events=%s cmd=%s user=%s redir=-1 resp=%u lib-name=%s lib-ver=%s\n",
+                  events_of(client), client->command ? client->command->name : "NULL",
+                  login_name(client), client->resp,
                   text_or_empty(client->library), text_or_empty(client->library_version));
 }
 

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "net/address.h"
 #include "proxy/call.h"
+#include "proxy/login.h"
 
 enum { FILTER_IDS = 1000, TEXT_SIZE = 128 }; /* IDs of one command: each client is looked for among them */
 
@@ -127,10 +128,8 @@ static bool read_user(struct client_filter *filter, const struct call *call, con
 {
     filter->user = text;
     filter->user_size = size;
-    if (size == 7 && memcmp(text, "default", 7) == 0) {
-        return true;
-    }
-    return refuse(call, "ERR No such user '%.*s'", call_quote(size), text);
+    return !call->client || login_knows(call->client, text, size) ||
+           refuse(call, "ERR No such user '%.*s'", call_quote(size), text);
 }
 
 static bool read_option(struct client_filter *filter, const struct call *call, uint32_t number)
@@ -211,6 +210,9 @@ bool client_filter_fits(const struct client_filter *filter, const struct client 
         return false;
     }
     if (filter->type != CLIENT_ANY && filter->type != CLIENT_NORMAL) {
+        return false;
+    }
+    if (filter->user && !text_is(login_name(client), filter->user, filter->user_size)) {
         return false;
     }
     if (filter->address &&

@@ -3,6 +3,7 @@
 #include "proxy/cluster.h"
 
 #include "base/memory.h"
+#include "proxy/account.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,7 @@ void cluster_destroy(struct cluster *cluster)
     cluster_leave_seats(cluster);
     for (uint32_t i = 0; i < cluster->count; i++)
         host_release(cluster->hosts[i]);
+    accounts_destroy(cluster->accounts);
     free(cluster->hosts);
     free(cluster->host_targets);
     free(cluster->name);

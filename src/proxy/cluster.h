@@ -5,6 +5,7 @@
 #include "proxy/host.h"
 #include "route/target.h"
 
+struct accounts;
 struct generation;
 
 struct cluster {
@@ -21,6 +22,7 @@ struct cluster {
     uint32_t max_request;    /* bytes */
     size_t max_reply_buffer; /* bytes one client may leave unread */
     double client_timeout;   /* seconds; 0: never */
+    struct accounts *accounts; /* owned; NULL: clients need no password and may do everything */
 
     /* Changing at run time */
     uint64_t databases; /* those of the first 64 that a SELECT has found, one bit each */

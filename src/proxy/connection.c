@@ -1,5 +1,4 @@
-/* What Redis answers from the connection alone. No password is configured, so
- * that everybody is Redis's default user. */
+/* What Redis answers from the connection alone. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/connection.h"
 
@@ -8,6 +7,7 @@
 
 #include "proxy/call.h"
 #include "proxy/client_command.h"
+#include "proxy/login.h"
 #include "proxy/subscriber.h"
 #include "proxy/transaction.h"
 
@@ -66,13 +66,8 @@ void connection_reset(struct call *call)
     client->db = 0;
     transaction_drop(client);
     subscriber_drop(client);
+    login_reset(client);
     request_answer(call->request, "+RESET\r\n", 8);
-}
-
-/* Any password fits a user who needs none. */
-static bool is_default_user(const char *name, size_t size)
-{
-    return size == 7 && memcmp(name, "default", 7) == 0;
 }
 
 static void wrong_password(struct call *call)
@@ -86,14 +81,15 @@ void connection_auth(struct call *call)
         call_syntax_error(call);
         return;
     }
-    if (call_argc(call) == 2) {
+    if (call_argc(call) == 2 && login_is_open(call->client)) {
         call_fail(call, "ERR AUTH <password> called without any password configured for the default user. "
                         "Are you sure your configuration is correct?");
         return;
     }
-    size_t size;
-    const char *user = call_arg(call, 1, &size);
-    if (is_default_user(user, size)) {
+    size_t size = 7, password_size;
+    const char *name = call_argc(call) == 3 ? call_arg(call, 1, &size) : "default";
+    const char *password = call_arg(call, call_argc(call) - 1, &password_size);
+    if (login_as(call->client, name, size, password, password_size)) {
         call_ok(call);
     } else {
         wrong_password(call);
@@ -110,7 +106,7 @@ static bool hello_options(struct call *call)
         if (cursor.left >= 2 && call_word_is(bytes + word.at, word.size, "auth")) {
             resp_cursor_next(&cursor, &value);
             resp_cursor_next(&cursor, &password);
-            if (!is_default_user(bytes + value.at, value.size)) {
+            if (!login_as(call->client, bytes + value.at, value.size, bytes + password.at, password.size)) {
                 wrong_password(call);
                 return false;
             }
@@ -145,6 +141,12 @@ static bool hello_version(struct call *call)
 void connection_hello(struct call *call)
 {
     if (call_argc(call) > 1 && (!hello_version(call) || !hello_options(call))) {
+        return;
+    }
+    if (login_is_missing(call->client)) {
+        call_fail(call, "NOAUTH HELLO must be called with the client already authenticated, otherwise the "
+                        "HELLO AUTH <user> <pass> option can be used to authenticate the client and select "
+                        "the RESP protocol version at the same time");
         return;
     }
     struct writer reply = call_writer(call);

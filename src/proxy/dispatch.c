@@ -17,24 +17,9 @@ enum { ROUTE_ROUNDS = 16, ROUTE_BATCH = 128 };
 
 /* ---- keys ---- */
 
-/* The one argument that is the key, or 0: it takes more to find them. */
-static uint32_t fixed_key(const struct command *command)
-{
-    uint32_t fixed = policy_of(command)->key;
-    return fixed ? fixed : keys_fixed_single(command);
-}
-
-static struct key_list keys; /* reused: one thread */
-
-bool dispatch_misses_keys(const struct request *request, const struct resp_request *scan)
-{
-    const struct query *query = &request->query;
-    return !fixed_key(query->command) && query->command->spec_count &&
-           keys_find(query->command, query->bytes, scan, &keys) == KEYS_INVALID;
-}
-
 static bool find_keys_by_spec(struct request *request, const struct resp_request *scan)
 {
+    static struct key_list keys; /* reused: one thread */
     struct query *query = &request->query;
     if (keys_find(query->command, query->bytes, scan, &keys) == KEYS_INVALID) {
         request_fail(request, FAILURE_LOCAL, "%s", keys.error);
@@ -50,7 +35,9 @@ static bool find_keys_by_spec(struct request *request, const struct resp_request
 bool dispatch_find_keys(struct request *request, const struct resp_request *scan)
 {
     struct query *query = &request->query;
-    uint32_t fixed = fixed_key(query->command);
+    uint32_t fixed = policy_of(query->command)->key;
+    if (!fixed)
+        fixed = keys_fixed_single(query->command);
     if (!fixed)
         return query->command->spec_count == 0 || find_keys_by_spec(request, scan);
     if (fixed < scan->argc) {

@@ -37,10 +37,6 @@ bool dispatch_walks(const struct query *query, const struct target *list);
  * broadcast, which gives an array? */
 bool dispatch_joins(const struct query *query, const struct target *list);
 
-/* Do its words contradict the syntax by which its keys are found (numkeys, MSET
- * with a value missing)? Then every host will refuse it. */
-bool dispatch_misses_keys(const struct request *request, const struct resp_request *scan);
-
 /* Finds the keys of a request that is fresh from the scanner. false: they
  * contradict the command's syntax, the request has been failed. */
 bool dispatch_find_keys(struct request *request, const struct resp_request *scan);

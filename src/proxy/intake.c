@@ -8,10 +8,12 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/stats.h"
+#include "proxy/call.h"
 #include "proxy/cluster.h"
 #include "proxy/dispatch.h"
 #include "proxy/listener.h"
 #include "proxy/local.h"
+#include "proxy/login.h"
 #include "proxy/policy.h"
 #include "proxy/proxy.h"
 #include "proxy/subscriber.h"
@@ -111,6 +113,14 @@ static const struct command *find_command(struct client *client, struct request 
     return NULL;
 }
 
+/* May its client run it? false: it has been refused. */
+static __attribute__((noinline)) bool intake_admits(struct client *client, struct request *request,
+                                                    const struct resp_request *scan)
+{
+    struct call call = {.client = client, .request = request, .scan = scan};
+    return login_admits(&call);
+}
+
 static enum local_verdict intake_local(struct client *client, struct batch *batch, struct request *request,
                                        const struct resp_request *scan)
 {
@@ -149,6 +159,8 @@ static void intake_command(struct client *client, struct batch *batch, const cha
         return;
     }
     request_join_cluster(request, cluster);
+    if (client->account && !intake_admits(client, request, scan))
+        return;
     if (client->subscriber && subscriber_refuses(client, request))
         return;
     if (client->session && transaction_takes(client, request, scan))
@@ -209,6 +221,8 @@ static size_t intake_commands(struct client *client, struct resp_request *scan, 
     size_t at = 0;
     while (at < size && intake_goes_on(client)) {
         enum resp_status status = resp_scan_request(scan, data + at, size - at, max_request);
+        if (login_is_missing(client))
+            status = login_limits(scan, data + at, status);
         if (status == RESP_MORE)
             break;
         size_t whole = scan->size;

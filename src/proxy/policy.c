@@ -93,6 +93,7 @@ static bool stream_blocks(const struct call *call)
 
 #define ANSWERED(text, function) {.name = (text), .answer = (function)},
 #define ANSWERED_OR_SENT(text, function) {.name = (text), .answer = (function), .inside = INSIDE_SENT},
+#define LOGS_IN(text, function) {.name = (text), .answer = (function), .sends = true},
 #define AT_ONCE(text, function) \
     {.name = (text), .answer = (function), .sends = true, .inside = INSIDE_AT_ONCE},
 #define PRIVATE(text, condition, function) \

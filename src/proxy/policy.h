@@ -35,7 +35,8 @@ struct policy {
                               * hosts; NULL: all hosts get it */
     policy_seen *seen;       /* looks at it before it is routed */
     policy_mend *mend;       /* looks at a host's error reply; true: it has sent the request again */
-    bool sends;             /* its answer sends to a host: what came before it has to be sent first */
+    bool sends;             /* its answer sends to a host, or tells scripts of another user: what came before
+                             * it has to be sent first */
     enum policy_inside inside;
     bool listener;          /* a client that listens to channels may send it, too, in RESP2 */
 };

@@ -9,6 +9,7 @@
 #include "proxy/cluster.h"
 #include "proxy/link.h"
 #include "proxy/listener.h"
+#include "proxy/login.h"
 #include "proxy/nydus_command.h"
 #include "proxy/request.h"
 #include "proxy/subscription.h"
@@ -203,6 +204,15 @@ void proxy_destroy(struct proxy *proxy)
     free(proxy);
 }
 
+/* While the accounts of the old generation are still there. */
+static void renew_logins(struct proxy *proxy)
+{
+    for (struct client *client = proxy->clients, *next; client; client = next) {
+        next = client->next;
+        login_renew(client);
+    }
+}
+
 void proxy_adopt(struct proxy *proxy, struct generation *generation)
 {
     struct generation *old = proxy->generation;
@@ -212,6 +222,7 @@ void proxy_adopt(struct proxy *proxy, struct generation *generation)
     for (uint32_t c = 0; c < generation->count; c++)
         for (uint32_t h = 0; h < generation->clusters[c]->count; h++)
             host_connect(generation->clusters[c]->hosts[h]);
+    renew_logins(proxy);
     hub_adopt(proxy);
     if (old)
         generation_unref(old);

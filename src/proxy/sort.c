@@ -36,31 +36,55 @@ static bool pattern_scatters(const struct call *call, struct resp_arg pattern)
            (router && !router_pattern_is_fixed(router->router.router, text, pattern.size));
 }
 
-bool sort_scatters(const struct call *call)
+/* The next BY or GET behind the cursor: its word and its pattern. */
+static bool next_pattern(const struct call *call, struct resp_cursor *cursor, struct resp_arg *word,
+                         struct resp_arg *pattern)
 {
-    const struct cluster *cluster = client_cluster(call->client);
     const char *bytes = call->request->query.bytes;
-    struct resp_cursor cursor = call_args(call, 2);
-    struct resp_arg word, value;
-    if (!cluster || cluster->count < 2) {
-        return false;
-    }
-    while (resp_cursor_next(&cursor, &word)) {
-        const char *text = bytes + word.at;
-        bool pattern = call_word_is(text, word.size, "by") || call_word_is(text, word.size, "get");
-        bool limit = call_word_is(text, word.size, "limit");
-        if (!pattern && !limit && !call_word_is(text, word.size, "store")) {
-            continue;
+    while (resp_cursor_next(cursor, word)) {
+        const char *text = bytes + word->at;
+        if (call_word_is(text, word->size, "by") || call_word_is(text, word->size, "get")) {
+            return resp_cursor_next(cursor, pattern); /* if there is none the host will say what is wrong */
         }
-        if (!resp_cursor_next(&cursor, &value)) {
-            return false; /* the host will say what is wrong */
-        }
-        if (pattern && pattern_scatters(call, value)) {
-            return true;
-        }
-        if (limit) {
-            resp_cursor_next(&cursor, &value);
+        int values = call_word_is(text, word->size, "limit") ? 2 : call_word_is(text, word->size, "store");
+        while (values-- > 0) {
+            resp_cursor_next(cursor, pattern);
         }
     }
     return false;
+}
+
+bool sort_scatters(const struct call *call)
+{
+    const struct cluster *cluster = client_cluster(call->client);
+    struct resp_cursor cursor = call_args(call, 2);
+    struct resp_arg word, pattern;
+    if (!cluster || cluster->count < 2) {
+        return false;
+    }
+    while (next_pattern(call, &cursor, &word, &pattern)) {
+        if (pattern_scatters(call, pattern)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool sort_is(const struct command *command)
+{
+    return strcmp(command->name, "sort") == 0 || strcmp(command->name, "sort_ro") == 0;
+}
+
+const char *sort_reads_pattern(const struct call *call)
+{
+    const char *bytes = call->request->query.bytes;
+    struct resp_cursor cursor = call_args(call, 2);
+    struct resp_arg word, pattern;
+    while (next_pattern(call, &cursor, &word, &pattern)) {
+        bool get = call_word_is(bytes + word.at, word.size, "get");
+        if (get || memchr(bytes + pattern.at, '*', pattern.size)) {
+            return get ? "GET" : "BY";
+        }
+    }
+    return NULL;
 }

@@ -4,7 +4,13 @@
 #include <stdbool.h>
 
 struct call;
+struct command;
 
 /* Would SORT or SORT_RO look up keys by a pattern that need not lie on the host
  * of its own key? That host would take them for missing and answer wrongly. */
 bool sort_scatters(const struct call *call);
+
+bool sort_is(const struct command *command);
+/* The option by which the SORT or SORT_RO reads keys that it does not name, "BY"
+ * or "GET", or NULL. As in Redis, GET # counts too. */
+const char *sort_reads_pattern(const struct call *call);

@@ -6,7 +6,6 @@
 
 #include "proxy/call.h"
 #include "proxy/cluster.h"
-#include "proxy/dispatch.h"
 #include "proxy/keyless.h"
 #include "proxy/lease.h"
 #include "proxy/link.h"
@@ -134,9 +133,6 @@ static bool place(const struct call *call, struct session *session)
         return true;
     }
     request->query.target = session->cluster->root;
-    if (dispatch_misses_keys(request, call->scan)) {
-        return true; /* Redis, too, queues it and puts the error into EXEC's reply */
-    }
     if (!pin_request(request, call->scan, &session->host)) {
         return false;
     }

@@ -43,7 +43,7 @@ struct nydus_text {
 /* Who asks. */
 struct nydus_facts {
     double id;
-    const char *address, *name, *listen; /* name NULL: none */
+    const char *address, *name, *user, *listen; /* name NULL: none */
 };
 
 /* One query, filled in before Lua is called. */

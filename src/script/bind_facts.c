@@ -69,6 +69,18 @@ static int commands(lua_State *L)
     return 1;
 }
 
+/* categories() -> { "keyspace", "read", … } */
+static int categories(lua_State *L)
+{
+    const char *name;
+    lua_newtable(L);
+    for (int i = 0; (name = command_category_name((unsigned)i)); i++) {
+        lua_pushstring(L, name);
+        lua_rawseti(L, -2, i + 1);
+    }
+    return 1;
+}
+
 /* hashes() -> { name = number } */
 static int hashes(lua_State *L)
 {
@@ -114,6 +126,7 @@ void bind_facts(struct script *script)
 {
     bind_add(script, "clusters", clusters);
     bind_add(script, "commands", commands);
+    bind_add(script, "categories", categories);
     bind_add(script, "hashes", hashes);
     bind_add(script, "flags", flags);
     bind_add(script, "slots", slots);

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "proxy/client.h"
 #include "proxy/listener.h"
+#include "proxy/login.h"
 #include "resp/keys.h"
 
 #include <string.h>
@@ -72,6 +73,7 @@ static bool view_client(const struct nydus_view *view, struct nydus_facts *facts
     facts->id = (double)client->id;
     facts->address = client_address(client, address, sizeof address);
     facts->name = client->name;
+    facts->user = login_name(client);
     facts->listen = client->listener ? client->listener->text : "";
     return true;
 }

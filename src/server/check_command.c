@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void print_listen(const struct cluster_config *config)
 {
@@ -14,6 +15,24 @@ static void print_listen(const struct cluster_config *config)
     for (size_t i = 0; i < config->listen_count; i++)
         printf("%s%s", i ? ", " : "", config->listen[i].text);
     printf("%s\n", config->listen_count ? "" : "nowhere: other clusters' scripts reach it");
+}
+
+/* How many, and no secret. Nothing where clients need no password and may do everything. */
+static void print_users(const struct cluster_config *config)
+{
+    bool open = false, has_default = false;
+    for (size_t i = 0; i < config->user_count; i++) {
+        open |= config->users[i].open;
+        has_default |= strcmp(config->users[i].name, "default") == 0;
+    }
+    if (config->user_count)
+        printf("  users   %zu; clients %s\n", config->user_count,
+               open          ? "that do not log in are the user default"
+               : has_default ? "have to log in"
+                             : "have to log in, the user default is off");
+    if (config->deny_count)
+        printf("  deny    %zu rule%s for everybody\n", config->deny_count,
+               config->deny_count == 1 ? "" : "s");
 }
 
 static void print_hosts(const struct cluster_config *config)
@@ -30,6 +49,7 @@ static void print_cluster(const struct generation *generation, const struct clus
 {
     printf("cluster %s\n", config->name);
     print_listen(config);
+    print_users(config);
     print_hosts(config);
     printf("  router%s%s\n", config->router.text ? "  " : "", config->router.text ? config->router.text : "");
     tree_print(stdout, generation_find(generation, config->name)->root);

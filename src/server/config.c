@@ -95,6 +95,59 @@ static void read_host(lua_State *L, void *item)
     host->address = get_string(L, "address");
 }
 
+static void read_string(lua_State *L, void *item)
+{
+    char **text = item;
+    *text = xstrdup(lua_tostring(L, -1));
+}
+
+static void free_secret(char *text)
+{
+    if (text) {
+        explicit_bzero(text, strlen(text));
+    }
+    free(text);
+}
+
+static uint8_t hex_digit(char digit)
+{
+    return (uint8_t)(digit <= '9' ? digit - '0' : digit - 'a' + 10);
+}
+
+/* "sha256:" and lower-case digits, or the password itself. */
+static void read_digest(const char *password, uint8_t digest[ACCOUNT_DIGEST])
+{
+    static const char prefix[] = "sha256:";
+    const char *hex = password + sizeof prefix - 1;
+    if (strncmp(password, prefix, sizeof prefix - 1) != 0) {
+        account_hash(password, strlen(password), digest);
+        return;
+    }
+    assert(strlen(hex) == ACCOUNT_DIGEST * 2);
+    for (size_t i = 0; i < ACCOUNT_DIGEST; i++) {
+        digest[i] = (uint8_t)(hex_digit(hex[i * 2]) << 4 | hex_digit(hex[i * 2 + 1]));
+    }
+}
+
+static void read_user(lua_State *L, void *item)
+{
+    struct user_config *user = item;
+    user->name = get_string(L, "name");
+    char *password = get_string(L, "password");
+    user->open = !password;
+    if (password) {
+        read_digest(password, user->digest);
+    }
+    free_secret(password);
+    user->commands = get_list(L, "commands", sizeof *user->commands, &user->command_count, read_string);
+    lua_getfield(L, -1, "keys");
+    user->all_keys = lua_isnil(L, -1);
+    lua_pop(L, 1);
+    if (!user->all_keys) {
+        user->keys = get_list(L, "keys", sizeof *user->keys, &user->key_count, read_string);
+    }
+}
+
 /* Reads a field as the name of something that parse() knows. */
 #define GET_NAMED(L, name, parse, where)                     \
     do {                                                     \
@@ -155,6 +208,8 @@ static void read_cluster(lua_State *L, void *item)
     cluster->max_request = (uint32_t)get_number(L, "max_request");
     cluster->max_reply_buffer = (size_t)get_number(L, "max_reply_buffer");
     cluster->client_timeout = get_number(L, "client_timeout");
+    cluster->users = get_list(L, "users", sizeof *cluster->users, &cluster->user_count, read_user);
+    cluster->deny = get_list(L, "deny", sizeof *cluster->deny, &cluster->deny_count, read_string);
 }
 
 static enum log_level parse_level(lua_State *L)
@@ -190,12 +245,20 @@ struct config *config_read(lua_State *L, int index)
     return config;
 }
 
-static void free_secret(char *text)
+static void free_list(char **list, size_t count)
 {
-    if (text) {
-        explicit_bzero(text, strlen(text));
+    for (size_t i = 0; i < count; i++) {
+        free(list[i]);
     }
-    free(text);
+    free(list);
+}
+
+static void user_deinit(struct user_config *user)
+{
+    free_list(user->commands, user->command_count);
+    free_list(user->keys, user->key_count);
+    explicit_bzero(user->digest, sizeof user->digest);
+    free(user->name);
 }
 
 static void host_deinit(struct host_config *host)
@@ -218,6 +281,11 @@ static void cluster_deinit(struct cluster_config *cluster)
     for (size_t i = 0; i < cluster->host_count; i++) {
         host_deinit(&cluster->hosts[i]);
     }
+    for (size_t i = 0; i < cluster->user_count; i++) {
+        user_deinit(&cluster->users[i]);
+    }
+    free(cluster->users);
+    free_list(cluster->deny, cluster->deny_count);
     free(cluster->listen);
     free(cluster->hosts);
     free(cluster->router.path);

@@ -3,6 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include "base/log.h"
+#include "proxy/account.h"
 #include "route/router.h"
 
 #include <stdbool.h>
@@ -47,6 +48,17 @@ struct router_config {
     char *text;                    /* ROUTER_SCRIPT: as written in config.lua, else NULL */
 };
 
+struct user_config {
+    char *name;
+    uint8_t digest[ACCOUNT_DIGEST]; /* SHA-256 of the password */
+    bool open;                      /* nobody asks for a password: it is the default user's */
+    char **commands;                /* rules: "+@read", "-keys", in order */
+    size_t command_count;
+    bool all_keys;
+    char **keys;                    /* patterns, unless all_keys */
+    size_t key_count;
+};
+
 struct cluster_config {
     uint32_t index;                /* in struct config, from 0; sorted by name */
     char *name;
@@ -64,6 +76,10 @@ struct cluster_config {
     uint32_t max_request;          /* bytes */
     size_t max_reply_buffer;       /* bytes */
     double client_timeout;         /* seconds; 0: never */
+    struct user_config *users;     /* sorted by name */
+    size_t user_count;             /* 0: clients need no password */
+    char **deny;                   /* "+flushall": what nobody may run */
+    size_t deny_count;
 };
 
 struct config {

@@ -3,6 +3,7 @@
 #include "server/generation.h"
 
 #include "base/memory.h"
+#include "proxy/account.h"
 #include "script/script.h"
 
 #include <errno.h>
@@ -114,6 +115,34 @@ static struct host_options host_options_of(const struct cluster_config *cluster,
     };
 }
 
+static void build_account(struct accounts *accounts, const struct user_config *config)
+{
+    struct account *account = accounts_add(accounts, config->name, config->open ? NULL : config->digest);
+    account->all_keys = config->all_keys;
+    for (size_t i = 0; i < config->command_count; i++)
+        command_set_apply(&account->commands, config->commands[i]);
+    for (size_t i = 0; i < config->key_count; i++)
+        account_add_key(account, config->keys[i]);
+}
+
+/* NULL: everybody may do everything. */
+static struct accounts *build_accounts(const struct cluster_config *config)
+{
+    static char everything[] = "+@all", *rules[] = {everything}, name[] = "default";
+    static const struct user_config anybody = {
+        .name = name, .open = true, .commands = rules, .command_count = 1, .all_keys = true};
+    if (!config->user_count && !config->deny_count)
+        return NULL;
+    struct accounts *accounts = accounts_create();
+    for (size_t i = 0; i < config->user_count; i++)
+        build_account(accounts, &config->users[i]);
+    if (!config->user_count)
+        build_account(accounts, &anybody);
+    for (size_t i = 0; i < config->deny_count; i++)
+        command_set_apply(&accounts->denied, config->deny[i]);
+    return accounts;
+}
+
 static void build_cluster(struct build *build, const struct cluster_config *config)
 {
     struct cluster *cluster = cluster_create(build->generation, config->name);
@@ -122,6 +151,7 @@ static void build_cluster(struct build *build, const struct cluster_config *conf
     cluster->max_request = config->max_request;
     cluster->max_reply_buffer = config->max_reply_buffer;
     cluster->client_timeout = config->client_timeout;
+    cluster->accounts = build_accounts(config);
     for (size_t i = 0; i < config->host_count; i++) {
         struct host_options options = host_options_of(config, &config->hosts[i]);
         cluster_add_host(cluster, host_acquire(build->proxy, &options));

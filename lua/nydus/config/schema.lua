@@ -41,6 +41,15 @@ M.cluster = {
     doc = "replies a client may leave unread before it is closed" },
   client_timeout = { type = "seconds", min = 0, max = 31536000, default = 0,
     doc = "close a client that is silent for so long; 0 is never" },
+  password = { type = "password", secret = true, doc = "clients need it; the user `default` has it" },
+  users = { type = "users", doc = "name = { … } for each user that clients may log in as" },
+  deny = { type = "denials", doc = "commands that no client may run" },
+}
+
+M.user = {
+  password = { type = "password", secret = true, doc = "plain, or \"sha256:\" and 64 hexadecimal digits" },
+  commands = { type = "rules", doc = "what it may run, left to right; everything when left out" },
+  keys = { type = "patterns", doc = "the keys it may use; all when left out" },
 }
 
 -- Every one of these may stand in `defaults` too, but for the identifier.
