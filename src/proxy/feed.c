@@ -146,7 +146,17 @@ static void ear_delist(struct ear *ear)
     if (feed->ears)
         return;
     feed->link->keep = false; /* it closes when nobody has needed it for a while */
-    feed->lost_at = 0;
+    feed->lost = false;
+}
+
+/* The first ear of a link that nobody kept up: it need not rest any more, when there is hope. */
+static void feed_wake(struct feed *feed)
+{
+    struct link *link = feed->link;
+    if (link->state != LINK_RESTING || (feed_now(feed) < link->retry_at && !host_is_connected(feed->host)))
+        return;
+    link->state = LINK_IDLE;
+    link->tries = 0;
 }
 
 struct ear *ear_open(struct subscription *subscription, struct host *host, struct generation *generation)
@@ -154,6 +164,8 @@ struct ear *ear_open(struct subscription *subscription, struct host *host, struc
     struct ear *ear = xcalloc(1, sizeof *ear);
     ear->subscription = subscription;
     ear->feed = feed_of(subscription->hub, host);
+    if (!ear->feed->ears)
+        feed_wake(ear->feed);
     ear->generation = generation;
     generation_ref(generation);
     ear->next = subscription->ears;
@@ -211,10 +223,10 @@ void feed_connected(struct feed *feed)
             count++;
         }
     }
-    if (feed->lost_at > 0 && count > 0)
+    if (feed->lost && count > 0)
         log_info("host %s of cluster %s is back: %u subscriptions are made again",
                  feed->host->options.identifier, feed->host->options.cluster, count);
-    feed->lost_at = 0;
+    feed->lost = false;
 }
 
 void feed_lost(struct feed *feed, const char *reason)
@@ -229,8 +241,10 @@ void feed_lost(struct feed *feed, const char *reason)
             count++;
         }
     }
-    if (feed->lost_at <= 0 && feed->ears)
+    if (!feed->lost && feed->ears) {
+        feed->lost = true;
         feed->lost_at = feed_now(feed);
+    }
     if (count > 0)
         log_warn("host %s of cluster %s: %u subscriptions wait for it: %s", feed->host->options.identifier,
                  feed->host->options.cluster, count, reason);
@@ -287,7 +301,7 @@ static bool ear_tick(struct ear *ear, bool overdue)
 void feed_tick(struct feed *feed)
 {
     double now = feed_now(feed);
-    bool overdue = feed->lost_at > 0 && now - feed->lost_at > feed->host->options.retry_timeout;
+    bool overdue = feed->lost && now - feed->lost_at > feed->host->options.retry_timeout;
     if (feed->late)
         link_break(feed->link, "it did not confirm a subscription in time");
     feed->late = false;

@@ -48,7 +48,8 @@ struct feed {
     uint32_t leaving; /* ears */
     bool refused;     /* an ear has been since the last tick */
     bool late;        /* the host did not confirm in time */
-    double lost_at;   /* proxy clock when the link was lost; 0: it is there, or has never been */
+    bool lost;        /* the link, and ears wait for it */
+    double lost_at;   /* proxy clock */
 };
 
 /* Makes the subscription listen at a host, through the hub's feed there. The

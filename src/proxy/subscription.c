@@ -190,10 +190,10 @@ bool subscription_abandon(struct subscription *subscription, const char *reason)
 {
     if (!subscription->count)
         return false;
-    char *why = xformat("it is no longer subscribed to '%.*s': %s",
+    char *why = xformat("the subscription to '%.*s' is lost: %s",
                         subscription->size < 128 ? (int)subscription->size : 128, subscription->name, reason);
-    log_warn("%u clients of cluster %s are closed: each %s", subscription->count,
-             subscription->hub->cluster_name, why);
+    log_warn("%u clients of cluster %s are closed: %s", subscription->count, subscription->hub->cluster_name,
+             why);
     subscription->pins++;
     while (subscription->count)
         client_close(subscription->members[subscription->count - 1]->client, why);
