@@ -199,6 +199,119 @@ def scripts():
 
 
 @check
+def transactions():
+    r = connect()
+    pipe = r.pipeline()
+    pipe.set("py:{t}:a", 1).incr("py:{t}:a").rpush("py:{t}:l", "x", "y").lrange("py:{t}:l", 0, -1)
+    equal([True, 2, 2, [b"x", b"y"]], pipe.execute())
+    pipe.incr("py:{t}:a").lpush("py:{t}:a", "x").get("py:{t}:a")
+    replies = pipe.execute(raise_on_error=False)
+    equal([3, redis.ResponseError, b"3"], [got if type(got) is not redis.ResponseError else type(got) for got in replies])
+    if hosts > 1:
+        for i in range(20):
+            pipe.set("py:t%d" % i, i)
+        try:
+            pipe.execute()
+            raise AssertionError("keys of several hosts in one transaction")
+        except redis.ResponseError as error:
+            equal(True, "CROSSSLOT" in str(error) or "EXECABORT" in str(error))
+
+
+@check
+def optimistic_locking():
+    r, other = connect(), connect()
+    r.set("py:watched", 1)
+    seen = []
+
+    def double(pipe):
+        value = int(pipe.get("py:watched"))
+        if not seen:
+            other.set("py:watched", 10)
+        seen.append(value)
+        pipe.multi()
+        pipe.set("py:watched", value * 2)
+
+    equal([True], r.transaction(double, "py:watched"))
+    equal([1, 10], seen)
+    equal(b"20", r.get("py:watched"))
+    with r.pipeline() as pipe:
+        pipe.watch("py:watched")
+        other.incr("py:watched")
+        pipe.multi()
+        pipe.get("py:watched")
+        raises(redis.WatchError, "Watched variable changed", pipe.execute)
+
+
+@check
+def blocking():
+    r, other = connect(), connect()
+    got = []
+    thread = threading.Thread(target=lambda: got.append(r.blpop("py:queue", timeout=10)))
+    thread.start()
+    other.rpush("py:queue", "job")
+    thread.join(10)
+    equal([(b"py:queue", b"job")], got)
+    equal(None, r.brpop("py:queue", timeout=0.05))
+    equal(None, r.bzpopmin("py:none", timeout=0.05))
+    other.zadd("py:bz", {"a": 1})
+    equal((b"py:bz", b"a", 1.0), r.bzpopmin("py:bz", timeout=5))
+
+
+@check
+def streams():
+    r = connect()
+    first = r.xadd("py:x", {"f": "v"})
+    equal(True, r.xgroup_create("py:x", "g", id="0"))
+    equal([[b"py:x", [(first, {b"f": b"v"})]]], r.xreadgroup("g", "ann", {"py:x": ">"}, block=1000))
+    equal(1, r.xack("py:x", "g", first))
+    equal([], r.xread({"py:x": "$"}, block=20))
+    equal(1, r.xinfo_stream("py:x")["length"])
+    equal(0, r.xpending("py:x", "g")["pending"])
+
+
+@check
+def walks():
+    r = connect(db=7)
+    r.flushdb()
+    keys = {b"py:w%d" % i for i in range(500)}
+    r.mset({key: 1 for key in keys})
+    r.sadd("py:set", *range(300))
+    r.hset("py:hash", mapping={"f%d" % i: i for i in range(300)})
+    equal(keys, set(r.scan_iter(match="py:w*", count=50)))
+    equal({b"py:set"}, set(r.scan_iter(_type="set")))
+    equal(300, len(set(r.sscan_iter("py:set"))))
+    equal(300, len(dict(r.hscan_iter("py:hash"))))
+    equal(502, r.dbsize())
+    r.flushdb()
+
+
+@check
+def publishing():
+    r = connect()
+    pubsub = connect().pubsub()
+    channels = ["py:c%d" % i for i in range(10)]
+    pubsub.subscribe(*channels)
+    pubsub.psubscribe("py:p*")
+    for i in range(11):
+        equal(i + 1, pubsub.get_message(timeout=5)["data"])
+    for channel in channels:
+        equal(1, r.publish(channel, "to " + channel))
+        message = pubsub.get_message(timeout=5)
+        equal(("message", channel.encode(), b"to " + channel.encode()),
+              (message["type"], message["channel"], message["data"]))
+    r.publish("py:pattern", "hello")
+    message = pubsub.get_message(timeout=5)
+    equal((b"py:p*", b"py:pattern", b"hello"), (message["pattern"], message["channel"], message["data"]))
+    pubsub.ping()
+    equal("pong", pubsub.get_message(timeout=5)["type"])
+    pubsub.unsubscribe()
+    pubsub.punsubscribe()
+    for i in range(11):
+        equal(True, pubsub.get_message(timeout=5)["type"] in ("unsubscribe", "punsubscribe"))
+    pubsub.close()
+
+
+@check
 def health_check():
     r = connect(health_check_interval=0.000001, single_connection_client=True)
     for i in range(20):

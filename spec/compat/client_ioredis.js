@@ -101,6 +101,69 @@ check("uses databases, names and a unix socket", async () => {
   assert.equal(await other.quit(), "OK");
 });
 
+check("runs transactions", async () => {
+  const replies = await redis.multi().set("io:{t}:a", 1).incr("io:{t}:a").get("io:{t}:b").exec();
+  assert.deepEqual(replies, [[null, "OK"], [null, 2], [null, null]]);
+  const mixed = await redis.multi({ pipeline: true }).get("io:{t}:a").lpush("io:{t}:a", "x").exec();
+  assert.equal(mixed[0][1], "2");
+  assert.match(mixed[1][0].message, /^WRONGTYPE/);
+  const watcher = new Redis(port);
+  await watcher.watch("io:{t}:a");
+  await redis.incr("io:{t}:a");
+  assert.equal(await watcher.multi().get("io:{t}:a").exec(), null);
+  await watcher.watch("io:{t}:a");
+  assert.deepEqual(await watcher.multi().get("io:{t}:a").exec(), [[null, "3"]]);
+  if (hosts > 1) {
+    const wide = redis.multi();
+    for (let i = 0; i < 20; i++) wide.set(`io:t${i}`, i);
+    await rejected(wide.exec(), /CROSSSLOT|EXECABORT/);
+  }
+  await watcher.quit();
+});
+
+check("blocks", async () => {
+  const waiting = new Redis(port);
+  const popped = waiting.blpop("io:queue", 10);
+  await redis.rpush("io:queue", "job");
+  assert.deepEqual(await within(popped, 10, "element"), ["io:queue", "job"]);
+  assert.equal(await waiting.brpop("io:queue", 0.05), null);
+  const read = waiting.xread("BLOCK", 5000, "STREAMS", "io:x", "0");
+  await redis.xadd("io:x", "1-1", "f", "v");
+  assert.deepEqual(await within(read, 10, "entry"), [["io:x", [["1-1", ["f", "v"]]]]]);
+  await waiting.quit();
+});
+
+check("walks", async () => {
+  const keys = Array.from({ length: 300 }, (_, i) => `io:w${i}`);
+  await redis.mset(Object.fromEntries(keys.map((key) => [key, 1])));
+  const seen = new Set();
+  for await (const page of redis.scanStream({ match: "io:w*", count: 50 })) page.forEach((key) => seen.add(key));
+  assert.deepEqual([...seen].sort(), keys.sort());
+});
+
+check("subscribes and publishes", async () => {
+  const subscriber = new Redis(port);
+  const messages = [];
+  subscriber.on("message", (channel, text) => messages.push([channel, text]));
+  subscriber.on("pmessage", (pattern, channel, text) => messages.push([pattern, channel, text]));
+  const channels = Array.from({ length: 10 }, (_, i) => `io:c${i}`);
+  assert.equal(await subscriber.subscribe(...channels), 10);
+  assert.equal(await subscriber.psubscribe("io:p*"), 11);
+  for (const channel of channels) assert.equal(await redis.publish(channel, `to ${channel}`), 1);
+  await redis.publish("io:pattern", "hello");
+  const all = async () => {
+    while (messages.length < 11) await new Promise((resolve) => setTimeout(resolve, 5));
+  };
+  await within(all(), 10, "messages");
+  const plain = messages.filter((message) => message.length === 2);
+  assert.deepEqual(plain.sort(), channels.map((channel) => [channel, `to ${channel}`]).sort());
+  assert.deepEqual(messages.filter((message) => message.length === 3), [["io:p*", "io:pattern", "hello"]]);
+  assert.equal(await subscriber.unsubscribe(...channels), 1);
+  assert.equal(await subscriber.punsubscribe("io:p*"), 0);
+  assert.equal(await subscriber.get("io:none"), null);
+  await subscriber.quit();
+});
+
 check("connects again after the server's restart", async () => {
   await redis.set("io:kept", "still there");
   const lost = once(redis, "close");

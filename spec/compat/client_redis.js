@@ -92,6 +92,57 @@ check("uses databases, names and a unix socket", async () => {
   assert.equal(await other.quit(), "OK");
 });
 
+check("runs transactions", async () => {
+  assert.deepEqual(await client.multi().set("nr:{t}:a", "1").incr("nr:{t}:a").get("nr:{t}:b").exec(), ["OK", 2, null]);
+  const watched = client.executeIsolated(async (isolated) => {
+    await isolated.watch("nr:{t}:a");
+    await client.incr("nr:{t}:a");
+    return isolated.multi().get("nr:{t}:a").exec();
+  });
+  await rejected(watched, /watched keys/);
+  if (hosts > 1) {
+    const wide = client.multi();
+    for (let i = 0; i < 20; i++) wide.set(`nr:t${i}`, String(i));
+    await rejected(wide.exec(), /CROSSSLOT|EXECABORT/);
+  }
+  assert.equal(await client.get("nr:{t}:a"), "3");
+});
+
+check("blocks", async () => {
+  const popped = client.blPop(commandOptions({ isolated: true }), "nr:queue", 10);
+  await client.rPush("nr:queue", "job");
+  assert.deepEqual({ ...await within(popped, 10, "element") }, { key: "nr:queue", element: "job" });
+  assert.equal(await client.brPop(commandOptions({ isolated: true }), "nr:queue", 0.05), null);
+});
+
+check("walks", async () => {
+  const keys = Array.from({ length: 300 }, (_, i) => `nr:w${i}`);
+  await client.mSet(keys.map((key) => [key, "1"]));
+  const seen = new Set();
+  for await (const key of client.scanIterator({ MATCH: "nr:w*", COUNT: 50 })) seen.add(key);
+  assert.deepEqual([...seen].sort(), keys.sort());
+});
+
+check("subscribes and publishes", async () => {
+  const subscriber = await connect();
+  const messages = [];
+  const channels = Array.from({ length: 10 }, (_, i) => `nr:c${i}`);
+  await subscriber.subscribe(channels, (text, channel) => messages.push([channel, text]));
+  await subscriber.pSubscribe("nr:p*", (text, channel) => messages.push([channel, text]));
+  for (const channel of channels) assert.equal(await client.publish(channel, `to ${channel}`), 1);
+  await client.publish("nr:pattern", "hello");
+  const all = async () => {
+    while (messages.length < 11) await new Promise((resolve) => setTimeout(resolve, 5));
+  };
+  await within(all(), 10, "messages");
+  const expected = [...channels.map((channel) => [channel, `to ${channel}`]), ["nr:pattern", "hello"]];
+  assert.deepEqual(messages.sort(), expected.sort());
+  await subscriber.unsubscribe(channels);
+  await subscriber.pUnsubscribe("nr:p*");
+  assert.equal(await subscriber.get("nr:none"), null);
+  await subscriber.quit();
+});
+
 check("connects again after the server's restart", async () => {
   await client.set("nr:kept", "still there");
   const lost = new Promise((resolve) => client.once("reconnecting", resolve));

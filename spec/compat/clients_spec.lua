@@ -10,7 +10,7 @@ local function nydus_before(hosts, port, socket)
     port = port,
     config = {
       listen = { "127.0.0.1:" .. port, "unix:" .. socket },
-      router = "ketama",
+      router = { "ketama", hash_tag = "{}" },
       hosts = hosts,
       defaults = { timeout = 30, connect_timeout = 10 },
     },
