@@ -84,7 +84,7 @@ bool blocking_end(struct client *client, bool error)
 static void send_to(struct host *host, struct request *request)
 {
     struct session *session = join_client(request)->session;
-    struct link *link = lease_take(host, request->query.db);
+    struct link *link = lease_take(host, request->query.db, request->query.resp);
     if (!link) {
         lease_refuse(host, request);
         return;

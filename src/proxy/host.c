@@ -99,21 +99,32 @@ void host_release(struct host *host)
     host_free(host);
 }
 
-static struct link *host_link(struct host *host, int32_t db, uint32_t slot)
+/* A link that nobody had is put behind the other shared ones: those of the
+ * configured database, which most commands are for, are found first. */
+static struct link *host_add_link(struct host *host, int32_t db, uint32_t slot, uint8_t resp)
 {
-    for (struct link *link = host->links; link; link = link->next)
-        if (link->db == db && link->slot == slot)
-            return link;
-    struct link *link = link_create(host, db, slot);
-    link->next = host->links;
-    host->links = link;
+    struct link **place = &host->links;
+    while (*place && (*place)->slot < LINK_FEED)
+        place = &(*place)->next;
+    struct link *link = link_create(host, db, slot, resp);
+    link->next = *place;
+    *place = link;
     return link;
+}
+
+static struct link *host_link(struct host *host, int32_t db, uint32_t slot, uint8_t resp)
+{
+    uint64_t lane = link_lane(db, slot, resp);
+    for (struct link *link = host->links; link; link = link->next)
+        if (link->lane == lane)
+            return link;
+    return host_add_link(host, db, slot, resp);
 }
 
 void host_connect(struct host *host)
 {
     for (uint32_t slot = 0; slot < host->options.connections; slot++) {
-        struct link *link = host_link(host, host->options.db, slot);
+        struct link *link = host_link(host, host->options.db, slot, 2);
         if (link->state == LINK_IDLE)
             link_connect(link);
     }
@@ -125,6 +136,18 @@ bool host_is_connected(const struct host *host)
         if (link->keep && link->state == LINK_READY)
             return true;
     return false;
+}
+
+const char *host_away(const struct host *host)
+{
+    const char *reason = NULL;
+    for (const struct link *link = host->links; link; link = link->next) {
+        if (link->keep && link->state == LINK_READY)
+            return NULL;
+        if (link->keep && link->tries)
+            reason = link->reason;
+    }
+    return reason;
 }
 
 /* With several links, one client keeps to one of them: what it writes, it can read. */
@@ -139,7 +162,9 @@ static uint32_t host_slot(const struct host *host, const struct request *request
 
 void host_send(struct host *host, struct request *request)
 {
-    link_send(host_link(host, host->options.db + request->query.db, host_slot(host, request)), request);
+    const struct query *query = &request->query;
+    int32_t db = host->options.db + query->db;
+    link_send(host_link(host, db, host_slot(host, request), query->resp), request);
 }
 
 static void host_mark(struct host *host, bool down)
@@ -166,9 +191,12 @@ void host_failed(struct host *host, const char *reason)
     host_mark(host, true);
 }
 
-void host_succeeded(struct host *host)
+void host_succeeded(struct host *host, bool back)
 {
     host->failures = 0;
+    for (struct link *link = back ? host->links : NULL; link; link = link->next)
+        if (!link->refusal)
+            link->retry_at = 0;
 }
 
 void host_seat_add(struct host *host, struct router *router, int index)

@@ -73,9 +73,13 @@ bool host_is_connected(const struct host *host);
 /* Sends a request to the host, or fails it at once when the host is away. */
 void host_send(struct host *host, struct request *request);
 
-/* One more failure (a lost link, a silent host), or a sign of life. */
+/* Why it cannot be reached, as the links know that keep trying; NULL: for all they know, it can. */
+const char *host_away(const struct host *host);
+
+/* One more failure (a lost link, a silent host), or a sign of life. `back`: one
+ * of those links that always try is connected again, so the others need not rest. */
 void host_failed(struct host *host, const char *reason);
-void host_succeeded(struct host *host);
+void host_succeeded(struct host *host, bool back);
 
 /* Routers with `eject` sit here between generation start and end. */
 void host_seat_add(struct host *host, struct router *router, int index);

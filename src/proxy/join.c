@@ -316,6 +316,7 @@ struct request *join_part(struct join *join, uint32_t index)
     part->query.argc = whole->query.argc;
     part->query.client = whole->query.client;
     part->query.db = whole->query.db;
+    part->query.resp = whole->query.resp;
     part->done = join_part_done;
     part->join = join;
     part->part = index;

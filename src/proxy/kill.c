@@ -13,7 +13,7 @@ static void send_aside(struct host *host, struct request *request)
 {
     request->query.router = NULL;          /* never on another link */
     request->query.db = -host->options.db; /* the host's database 0: a host that is busy refuses SELECT */
-    struct link *link = lease_take(host, request->query.db);
+    struct link *link = lease_take(host, request->query.db, request->query.resp);
     if (!link) {
         lease_refuse(host, request);
         return;

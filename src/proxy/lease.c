@@ -14,18 +14,18 @@ static bool is_free(const struct link *link)
 }
 
 /* Prefers a link that is connected. Counts all private ones. */
-static struct link *find_free(const struct host *host, int32_t db, uint32_t *count)
+static struct link *find_free(const struct host *host, uint64_t lane, uint32_t *count)
 {
     struct link *found = NULL;
     for (struct link *link = host->links; link; link = link->next) {
         *count += link->slot == LINK_PRIVATE;
-        if (is_free(link) && link->db == db && (!found || link->state == LINK_READY))
+        if (is_free(link) && link->lane == lane && (!found || link->state == LINK_READY))
             found = link;
     }
     return found;
 }
 
-/* Makes room for a link by closing one that nobody uses, of another database. */
+/* Makes room for a link by closing one that nobody uses, of another database or protocol version. */
 static bool retire_free(const struct host *host)
 {
     for (struct link *link = host->links; link; link = link->next) {
@@ -38,24 +38,24 @@ static bool retire_free(const struct host *host)
 }
 
 /* Private links stand behind the shared ones, which are looked for with every command. */
-static struct link *add_link(struct host *host, int32_t db)
+static struct link *add_link(struct host *host, int32_t db, uint8_t resp)
 {
     struct link **place = &host->links;
     while (*place)
         place = &(*place)->next;
-    *place = link_create(host, db, LINK_PRIVATE);
+    *place = link_create(host, db, LINK_PRIVATE, resp);
     return *place;
 }
 
-struct link *lease_take(struct host *host, int32_t db)
+struct link *lease_take(struct host *host, int32_t db, uint8_t resp)
 {
     uint32_t count = 0;
     db += host->options.db;
-    struct link *link = find_free(host, db, &count);
+    struct link *link = find_free(host, link_lane(db, LINK_PRIVATE, resp), &count);
     if (!link && count >= LEASE_LIMIT && !retire_free(host))
         return NULL;
     if (!link)
-        link = add_link(host, db);
+        link = add_link(host, db, resp);
     if (link->state == LINK_RESTING && host_is_connected(host))
         link->state = LINK_IDLE; /* a host that is there need not be given a rest */
     link->leased = true;

@@ -14,9 +14,10 @@ struct request;
 
 enum { LEASE_LIMIT = 256 }; /* private links per worker and host, used or not */
 
-/* A link of a database (the client's number) that has nothing to do, or NULL:
- * the limit is reached. It may have to connect yet; send to it by link_send. */
-struct link *lease_take(struct host *host, int32_t db);
+/* A link of a database (the client's number) and a protocol version (query.resp)
+ * that has nothing to do, or NULL: the limit is reached. It may have to connect
+ * yet; send to it by link_send. */
+struct link *lease_take(struct host *host, int32_t db, uint8_t resp);
 /* Fails a request for which there was none. */
 void lease_refuse(const struct host *host, struct request *request);
 /* Gives it back, clean: without a watch, and without a command that may block on.

@@ -24,7 +24,7 @@ static const double REST_FIRST = 0.05, REST_MAX = 1.0;
 /* A quiet link is asked for a sign of life, so that a host that has lost its
  * power is known before a client needs it. */
 static const double QUIET_PING = 5.0;
-/* Links of databases that nobody uses any more are closed. */
+/* Links that do not reconnect by themselves are closed when nobody has used them for so long. */
 static const double QUIET_CLOSE = 60.0;
 /* More than this waiting for one host is refused, but for a single command. */
 enum { LINK_MAX_WAITING = 512 * 1024 * 1024 };
@@ -42,14 +42,16 @@ enum link_end {
 static void link_end(struct link *link, const char *reason, enum link_end end);
 static void link_lost(struct link *link, const char *reason);
 
-struct link *link_create(struct host *host, int32_t db, uint32_t slot)
+struct link *link_create(struct host *host, int32_t db, uint32_t slot, uint8_t resp)
 {
     struct link *link = xcalloc(1, sizeof *link);
     link->proxy = host->proxy;
     link->host = host;
     link->db = db;
     link->slot = slot;
-    link->keep = db == host->options.db && slot < LINK_FEED;
+    link->resp = resp == 3 ? 3 : 2;
+    link->lane = link_lane(db, slot, resp);
+    link->keep = db == host->options.db && slot < LINK_FEED && link->resp == 2;
     stream_init(&link->stream, host->proxy->loop);
     return link;
 }
@@ -125,26 +127,30 @@ static void greeting_add(struct chain *out, const char *const *words, size_t cou
     }
 }
 
-/* What has to be said before the first command. Returns how many replies will come. */
+/* What has to be said before the first command. Returns the words (enum greeting). */
 static uint8_t greeting_build(const struct link *link, struct chain *out)
 {
     const struct host_options *options = &link->host->options;
-    uint8_t replies = 1;
+    uint8_t words_said = GREETING_PING;
     if (options->password) {
         const char *words[] = {"AUTH", options->user, options->password};
         if (!options->user)
             words[1] = options->password;
         greeting_add(out, words, options->user ? 3 : 2);
-        replies++;
+        words_said |= GREETING_AUTH;
+    }
+    if (link->resp == 3) {
+        greeting_add(out, (const char *[]){"HELLO", "3"}, 2);
+        words_said |= GREETING_HELLO;
     }
     if (link->db) {
         char db[16];
         snprintf(db, sizeof db, "%d", link->db);
         greeting_add(out, (const char *[]){"SELECT", db}, 2);
-        replies++;
+        words_said |= GREETING_SELECT;
     }
     greeting_add(out, (const char *[]){"PING"}, 1);
-    return replies;
+    return words_said;
 }
 
 /* The greeting has a chain of its own: commands wait in the link's. */
@@ -177,19 +183,24 @@ static void link_ready(struct link *link)
 {
     link->state = LINK_READY;
     link->tries = 0;
-    link->heard = link_now(link);
+    link->heard = link->used = link_now(link);
     stats->links_opened++;
-    host_succeeded(link->host);
+    host_succeeded(link->host, link->keep);
     link_mark_dirty(link);
     if (link->feed)
         feed_connected(link->feed);
 }
 
-static void link_refused(struct link *link, const char *what, const char *bytes, size_t size)
+static void link_refused(struct link *link, enum greeting word, const char *bytes, size_t size)
 {
+    static const char *const names[] = {[GREETING_AUTH] = "AUTH",
+                                        [GREETING_HELLO] = "HELLO 3",
+                                        [GREETING_SELECT] = "SELECT",
+                                        [GREETING_PING] = "PING"};
     int length = (int)(size > 3 ? size - 3 : 0);
     char reason[300];
-    snprintf(reason, sizeof reason, "%s refused: %.*s", what, length, bytes + 1);
+    snprintf(reason, sizeof reason, "%s refused: %.*s", names[word], length, bytes + 1);
+    link->refused = word;
     free(link->refusal);
     link->refusal = xstrndup(bytes + 1, (size_t)length);
     link_fail(link, reason);
@@ -199,13 +210,14 @@ static void link_refused(struct link *link, const char *what, const char *bytes,
  * host's business with its clients, unless it wants a password first. */
 static void link_greeted(struct link *link, const char *bytes, size_t size)
 {
-    bool is_ping = link->greetings == 1;
-    if (bytes[0] == '-' && (!is_ping || !strncmp(bytes, "-NOAUTH", 7))) {
-        bool is_select = link->db && link->greetings == 2;
-        link_refused(link, is_ping ? "PING" : is_select ? "SELECT" : "AUTH", bytes, size);
+    uint8_t next = link->greetings & (link->greetings - 1);
+    enum greeting word = link->greetings - next;
+    if (bytes[0] == '-' && (word != GREETING_PING || !strncmp(bytes, "-NOAUTH", 7))) {
+        link_refused(link, word, bytes, size);
         return;
     }
-    if (--link->greetings == 0)
+    link->greetings = next;
+    if (!next)
         link_ready(link);
 }
 
@@ -244,20 +256,24 @@ static void link_carry(struct link *link, struct request *request)
     request->chunk->users++;
 }
 
-/* Is it known that the host is away? Once a connect has failed, nobody waits
- * for the next to fail; a link that does not reconnect by itself has to try. */
-static bool link_is_away(const struct link *link)
+/* Why the host is known to be away, or NULL. Once a connect has failed, nobody
+ * waits for the next to fail; a link that does not reconnect by itself has to
+ * try, unless those that do have failed. */
+static const char *link_away(const struct link *link)
 {
     if (link->keep)
-        return link->tries && link->state != LINK_READY;
-    return link->state == LINK_RESTING && link_now(link) < link->retry_at;
+        return link->tries ? link->reason : NULL;
+    if (link->state == LINK_RESTING && link_now(link) < link->retry_at)
+        return link->reason;
+    return link->state == LINK_RESTING || link->state == LINK_IDLE ? host_away(link->host) : NULL;
 }
 
 void link_send(struct link *link, struct request *request)
 {
     request->link = link;
-    if (link_is_away(link)) {
-        dispatch_failed(request, FAILURE_REFUSED, link->reason);
+    const char *away = link->state == LINK_READY ? NULL : link_away(link);
+    if (away) {
+        dispatch_failed(request, FAILURE_REFUSED, away);
         return;
     }
     if (link->depth && link->stream.out.size + request->query.size > LINK_MAX_WAITING) {
@@ -473,6 +489,7 @@ static void link_rest(struct link *link, const char *reason)
 static void swallow(struct request *request, const struct reply *reply)
 {
     (void)reply;
+    request->link->idle = request->link->heard;
     request_put(request);
 }
 
@@ -620,6 +637,14 @@ void link_say(struct link *link, const char *bytes, uint32_t size)
     link_send(link, request);
 }
 
+/* Has no client used it for a while? Replies to our own PINGs are no use. */
+static bool link_is_unused(struct link *link, double now)
+{
+    if (link->heard != link->idle)
+        link->used = link->heard;
+    return now - link->used > QUIET_CLOSE;
+}
+
 void link_tick(struct link *link)
 {
     double now = link_now(link);
@@ -638,8 +663,8 @@ void link_tick(struct link *link)
             link_fail(link, "its host is marked down"); /* without power it closes nothing */
         else if (link->head)
             link_check_replies(link, now);
-        else if (!link->keep && !link->leased && now - link->heard > QUIET_CLOSE)
-            link_retire(link, link->slot == LINK_PRIVATE ? "nobody needs it" : "nobody uses its database");
+        else if (!link->keep && !link->leased && link_is_unused(link, now))
+            link_retire(link, "nobody uses it");
         else if (now - link->heard > QUIET_PING)
             link_say(link, "*1\r\n$4\r\nPING\r\n", 14);
         break;

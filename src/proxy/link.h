@@ -3,8 +3,9 @@
  *   requests ─► chain ─► socket ─► Redis          the chain keeps what was sent
  *   done()   ◄─ queue ◄─ replies in order ◄─      until its reply is in
  *
- * Before any request goes out, AUTH, SELECT and PING are sent in that order
- * and their replies are checked. A byte that nobody waits for closes it. */
+ * Before any request goes out, AUTH, HELLO, SELECT and PING are sent in that
+ * order, as far as they are needed, and their replies are checked. A byte that
+ * nobody waits for closes it. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include "base/rest.h"
@@ -24,13 +25,28 @@ enum link_state {
     LINK_IDLE,       /* no connection and none wanted yet */
     LINK_RESOLVING,  /* waits for the host's address */
     LINK_CONNECTING, /* TCP handshake under way; requests wait in the queue */
-    LINK_GREETING,   /* AUTH, SELECT, PING are out; requests wait in the queue */
+    LINK_GREETING,   /* AUTH … PING are out; requests wait in the queue */
     LINK_READY,
     LINK_RESTING, /* failed; not tried again before `retry_at`; requests fail at once */
 };
 
 /* Slots that are no number: of a link that one client at a time has for itself, of one in subscriber mode. */
-enum { LINK_PRIVATE = UINT32_MAX, LINK_FEED = UINT32_MAX - 1 };
+enum { LINK_PRIVATE = INT32_MAX, LINK_FEED = INT32_MAX - 1 };
+
+/* The words of the greeting, lowest bit first. */
+enum greeting {
+    GREETING_AUTH = 1 << 0,
+    GREETING_HELLO = 1 << 1, /* to speak RESP3 */
+    GREETING_SELECT = 1 << 2,
+    GREETING_PING = 1 << 3
+};
+
+/* What makes requests share a link, in one number: the host's database, the
+ * slot, and whether replies are to be RESP3 (resp 3; anything else is RESP2). */
+static inline uint64_t link_lane(int32_t db, uint32_t slot, uint8_t resp)
+{
+    return (uint64_t)(uint32_t)db << 32 | (uint64_t)slot << 1 | (resp == 3);
+}
 
 struct link {
     struct stream stream;
@@ -42,28 +58,33 @@ struct link {
     struct request *head, *tail; /* given to the link and not answered, oldest first */
     struct resolve *resolve;     /* while LINK_RESOLVING */
     enum link_state state;
+    uint64_t lane;     /* link_lane of the three below */
     int32_t db;
     struct feed *feed; /* what its messages are for; NULL: none may come */
     uint32_t slot;     /* which of the host's `connections`, or LINK_PRIVATE, LINK_FEED */
+    uint8_t resp;      /* the protocol version that it speaks: 2, or 3 */
     uint32_t epoch;    /* how many connections have ended: another number is another connection */
     uint32_t depth;    /* requests in the queue */
-    uint8_t greetings; /* replies of the handshake still to come */
+    uint8_t greetings; /* words of the greeting whose replies are still to come */
     uint8_t tries;     /* connects in a row that failed */
     bool dirty;
-    bool keep; /* reconnects by itself (the configured database) */
+    bool keep; /* reconnects by itself (shared, of the configured database, RESP2; or a feed with ears) */
     bool dead;
     bool leased;      /* a private link that somebody has; see lease.h */
     double allowance; /* seconds that its command may block, added to its deadline; INFINITY: for ever */
     double since; /* proxy clock when it began to connect */
     double heard; /* proxy clock at the last byte from the host, or of the first wait for one */
+    double idle;  /* `heard` when the last reply that was for nobody (a PING's) came */
+    double used;  /* proxy clock when the janitor last saw that it is used */
     double retry_at;
-    char *refusal; /* LINK_RESTING: the host's own error line in the handshake, or NULL */
+    enum greeting refused; /* the word that `refusal` is about */
+    char *refusal; /* LINK_RESTING: the host's own error line in the greeting, or NULL */
     char *reason;  /* why it failed last, in words; NULL: it never did */
     struct rest in; /* an incomplete reply */
     struct resp_reply scan; /* of the reply that begins at in, or in the read buffer */
 };
 
-struct link *link_create(struct host *host, int32_t db, uint32_t slot);
+struct link *link_create(struct host *host, int32_t db, uint32_t slot, uint8_t resp);
 /* Starts connecting when idle, or when a rest is over. */
 void link_connect(struct link *link);
 /* Queues a request, or fails it at once when the link rests. */

@@ -64,7 +64,7 @@ static void watched(struct request *request, const struct reply *reply)
 static struct link *watcher_of(struct session *session, const struct request *request)
 {
     if (!session->watcher) {
-        session->watcher = lease_take(session->host, request->query.db);
+        session->watcher = lease_take(session->host, request->query.db, request->query.resp);
         session->epoch = session->watcher ? session->watcher->epoch : 0;
     }
     return session->watcher;
