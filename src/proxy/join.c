@@ -68,9 +68,10 @@ enum join_kind join_kind_of(const struct command *command)
 
 /* ---- making one reply ---- */
 
+/* An error line, or RESP3's error of any bytes. */
 static bool is_error(const struct join_part *part)
 {
-    return part->bytes[0] == '-';
+    return part->bytes[0] == '-' || part->bytes[0] == '!';
 }
 
 /* The number in "<type>123\r\n". */
@@ -106,6 +107,14 @@ static bool is_unanimous(const struct join *join)
     return true;
 }
 
+/* The words of an error; their first line, if they have several. */
+static const char *error_words(const struct join_part *error, int *size)
+{
+    const char *words = error->bytes + (error->bytes[0] == '!' ? header_size(error) : 1);
+    *size = (int)strcspn(words, "\r\n");
+    return words;
+}
+
 /* One error for the whole command: the first one's words, and how far it came. */
 static void join_answer_error(struct join *join, const struct join_part *error)
 {
@@ -119,11 +128,12 @@ static void join_answer_error(struct join *join, const struct join_part *error)
         parts += !is_error(&join->parts[i]);
         keys += is_error(&join->parts[i]) ? 0 : join->parts[i].keys;
     }
-    int size = (int)error->size - 3;
-    char *line = join->keys ? xformat("%.*s ('%s' was done for %u of %u keys)\r\n", size + 1, error->bytes,
-                                      name, keys, join->keys)
-                            : xformat("%.*s ('%s' was done on %u of %u hosts)\r\n", size + 1, error->bytes,
-                                      name, parts, join->count);
+    int size;
+    const char *words = error_words(error, &size);
+    char *line = join->keys ? xformat("-%.*s ('%s' was done for %u of %u keys)\r\n", size, words, name, keys,
+                                      join->keys)
+                            : xformat("-%.*s ('%s' was done on %u of %u hosts)\r\n", size, words, name,
+                                      parts, join->count);
     request_answer(join->request, line, strlen(line));
     free(line);
 }
@@ -191,7 +201,8 @@ void join_answer_given(struct join *join, char *out, size_t size)
     free(out);
 }
 
-/* An array of all replies (whole), or of all their elements (headers cut off). */
+/* An array of all replies (whole); or all their elements (headers cut off) in
+ * one aggregate of the same type: an array, a set or a map. */
 static void join_answer_array(struct join *join, bool whole)
 {
     size_t size = RESP_HEADER_SIZE;
@@ -201,7 +212,7 @@ static void join_answer_array(struct join *join, bool whole)
         count += whole ? 1 : header_number(join->parts[i].bytes);
     }
     char *out = xmalloc(size);
-    size = resp_write_header(out, '*', count);
+    size = resp_write_header(out, whole ? '*' : join->parts[0].bytes[0], count);
     for (uint32_t i = 0; i < join->count; i++) {
         size_t cut = whole ? 0 : header_size(&join->parts[i]);
         memcpy(out + size, join->parts[i].bytes + cut, join->parts[i].size - cut);
@@ -235,24 +246,43 @@ static void join_answer_scatter(struct join *join)
     join_answer_given(join, out, size);
 }
 
+/* The types of reply that a kind of joining can take. */
+static const char *joined_types(enum join_kind kind)
+{
+    return kind >= JOIN_SUM ? ":*" : kind == JOIN_CONCAT ? "*~%" : "*";
+}
+
+/* Are the elements of an array integers? */
+static bool has_numbers(const struct join_part *part, int64_t count)
+{
+    const char *at = part->bytes + header_size(part);
+    for (int64_t k = 0; k < count; k++) {
+        if (*at != ':')
+            return false;
+        at = strchr(at, '\n') + 1;
+    }
+    return true;
+}
+
 /* Do all replies have the form that the joining needs? A host of another
  * version may answer in its own way; then the client gets all the replies. */
 static bool join_fits(const struct join *join)
 {
     char type = join->parts[0].bytes[0];
     int64_t count = header_number(join->parts[0].bytes);
+    if (!strchr(joined_types(join->kind), type))
+        return false;
     for (uint32_t i = 0; i < join->count; i++) {
         const struct join_part *part = &join->parts[i];
-        if (part->bytes[0] != type || (type != ':' && type != '*'))
+        int64_t number = header_number(part->bytes);
+        if (part->bytes[0] != type || (type != ':' && number < 0))
             return false;
-        if (type == '*' && header_number(part->bytes) < 0)
+        if (join->kind == JOIN_SCATTER && number != part->keys)
             return false;
-        if (join->kind == JOIN_SCATTER && header_number(part->bytes) != part->keys)
-            return false;
-        if (join->kind >= JOIN_SUM && type == '*' && header_number(part->bytes) != count)
+        if (join->kind >= JOIN_SUM && type == '*' && (number != count || !has_numbers(part, count)))
             return false;
     }
-    return join->kind >= JOIN_SUM || type == '*';
+    return true;
 }
 
 static void join_answer(struct join *join)
@@ -280,6 +310,16 @@ static void join_answer(struct join *join)
 
 /* ---- parts ---- */
 
+/* An attribute is about the reply of one host: it has no place in a joint one. */
+static void drop_attributes(struct join_part *part)
+{
+    size_t size = resp_attributes(part->bytes, part->size);
+    if (size) {
+        part->size -= size;
+        memmove(part->bytes, part->bytes + size, part->size);
+    }
+}
+
 static void join_keep(struct join_part *part, const struct reply *reply)
 {
     part->failure = reply->failure;
@@ -298,6 +338,8 @@ static void join_part_done(struct request *request, const struct reply *reply)
 {
     struct join *join = request->join;
     join_keep(&join->parts[request->part], reply);
+    if (join->kind != JOIN_ARRAY || join->finish)
+        drop_attributes(&join->parts[request->part]);
     request_put(request);
     if (--join->left)
         return;

@@ -11,7 +11,7 @@
 
 enum join_kind {
     JOIN_ARRAY,   /* every reply in order, errors beside results (Nydus) */
-    JOIN_CONCAT,  /* arrays end to end */
+    JOIN_CONCAT,  /* arrays, sets or maps end to end */
     JOIN_SCATTER, /* elements back to the places of their keys (MGET) */
     JOIN_SUM,
     JOIN_MIN,
@@ -46,7 +46,7 @@ struct join {
 
 /* Freed by itself when the last part has been answered. */
 struct join *join_create(struct request *request, enum join_kind kind, uint32_t count);
-/* A request for part `index`, as the parent's in command, database and generation. */
+/* A request for part `index`, as the parent's in command, database, protocol and generation. */
 struct request *join_part(struct join *join, uint32_t index);
 /* A join that finish answers. Each of its parts is to be asked with join_ask. */
 struct join *join_create_asking(struct request *request, const struct target *router, uint32_t count,

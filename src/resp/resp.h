@@ -75,6 +75,8 @@ struct resp_reply {
     uint32_t left[RESP_MAX_DEPTH]; /* values outstanding per level; untouched while depth is 0 */
 };
 enum resp_status resp_scan_reply(struct resp_reply *scan, const char *start, size_t size);
+/* How many bytes the attributes take in front of the value of a whole reply; mostly 0. */
+size_t resp_attributes(const char *start, size_t size);
 /* Makes it ready for the next reply without clearing `left`. */
 void resp_reply_reset(struct resp_reply *scan);
 

@@ -271,6 +271,28 @@ enum resp_status resp_scan_reply(struct resp_reply *scan, const char *start, siz
     return RESP_DONE;
 }
 
+size_t resp_attributes(const char *start, size_t size)
+{
+    size_t at = 0;
+    while (at < size && start[at] == '|') {
+        struct resp_reply scan = {.pos = at};
+        int64_t pairs;
+        uint64_t next;
+        if (reply_number(&scan, start, size, &pairs, &next) != RESP_DONE) {
+            return 0; /* not a whole reply */
+        }
+        at = next;
+        for (int64_t left = 2 * pairs; left > 0; left--) {
+            resp_reply_reset(&scan);
+            if (resp_scan_reply(&scan, start + at, size - at) != RESP_DONE) {
+                return 0;
+            }
+            at += scan.size;
+        }
+    }
+    return at;
+}
+
 void resp_reply_reset(struct resp_reply *scan)
 {
     scan->pos = 0;
