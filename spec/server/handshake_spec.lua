@@ -40,12 +40,6 @@ describe("handshake", function()
       assert.same(expected, client:call("hello", "2", "auth", "default", "x", "setname", "me"))
       assert.equal("me", client:call("CLIENT", "GETNAME"))
     end)
-
-    it("refuse RESP3, and the connection stays usable", function()
-      local client = nydus:client()
-      assert.same({ err = "NOPROTO unsupported protocol version" }, client:call("HELLO", "3"))
-      assert.equal("PONG", client:call("PING"))
-    end)
   end)
 
   describe("HTTP", function()

@@ -10,6 +10,13 @@
 
 enum { ERROR_SIZE = 512 };
 
+struct call call_again(struct request *request, struct resp_request *scan)
+{
+    *scan = (struct resp_request){0};
+    resp_scan_request(scan, request->query.bytes, request->query.size, UINT32_MAX);
+    return (struct call){.client = request->client, .request = request, .scan = scan};
+}
+
 const char *call_arg(const struct call *call, uint32_t number, size_t *size)
 {
     const struct query *query = &call->request->query;

@@ -8,12 +8,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Good while local_handle runs; a handler that answers later keeps the request only. */
+/* Good while its handler runs; one that answers later keeps the request only. */
 struct call {
     struct client *client;
     struct request *request;
     const struct resp_request *scan;
 };
+
+/* The call of a request that has waited, with its bytes kept; `scan` is filled. */
+struct call call_again(struct request *request, struct resp_request *scan);
 
 /* A writer for the answer, in the protocol version that the client spoke when it asked. */
 static inline struct writer call_writer(const struct call *call)

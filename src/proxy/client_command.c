@@ -36,23 +36,28 @@ static void attribute_set(char **attribute, const char *text, size_t size)
     *attribute = size > 0 ? xstrndup(text, size) : NULL;
 }
 
-bool client_command_rename(struct call *call, const char *name, size_t size)
+bool client_command_name_fits(const struct call *call, const char *name, size_t size)
 {
-    if (!attribute_fits(name, size)) {
-        call_fail(call, size > ATTRIBUTE_MAX
-                            ? "ERR Client names cannot be longer than 1024 bytes."
-                            : "ERR Client names cannot contain spaces, newlines or special characters.");
-        return false;
+    if (attribute_fits(name, size)) {
+        return true;
     }
-    attribute_set(&call->client->name, name, size);
-    return true;
+    call_fail(call, size > ATTRIBUTE_MAX
+                        ? "ERR Client names cannot be longer than 1024 bytes."
+                        : "ERR Client names cannot contain spaces, newlines or special characters.");
+    return false;
+}
+
+void client_command_rename(struct client *client, const char *name, size_t size)
+{
+    attribute_set(&client->name, name, size);
 }
 
 void client_command_setname(struct call *call)
 {
     size_t size;
     const char *name = call_arg(call, 2, &size);
-    if (client_command_rename(call, name, size)) {
+    if (client_command_name_fits(call, name, size)) {
+        client_command_rename(call->client, name, size);
         call_ok(call);
     }
 }

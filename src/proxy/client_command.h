@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct call;
+struct client;
 struct proxy;
 struct writer;
 
@@ -28,8 +29,10 @@ void client_command_caching(struct call *call);
 void client_command_getredir(struct call *call);
 void client_command_unblock(struct call *call);
 
-/* Names the client, for CLIENT SETNAME and HELLO. false: the call has been answered with an error. */
-bool client_command_rename(struct call *call, const char *name, size_t size);
+/* For CLIENT SETNAME and HELLO. false: it is no name, and the call has been answered with an error. */
+bool client_command_name_fits(const struct call *call, const char *name, size_t size);
+/* Names the client; size 0: it has no name. */
+void client_command_rename(struct client *client, const char *name, size_t size);
 
 void client_list_part(const struct call *question, struct proxy *proxy, uint64_t asker, struct writer *part);
 void client_list_finish(struct call *call, const struct writer *parts);

@@ -26,6 +26,7 @@ struct cluster {
 
     /* Changing at run time */
     uint64_t databases; /* those of the first 64 that a SELECT has found, one bit each */
+    bool resp3;         /* a host has said that it speaks RESP3 */
 };
 
 struct generation {

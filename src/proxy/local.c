@@ -4,6 +4,17 @@
 
 #include "proxy/call.h"
 #include "proxy/policy.h"
+#include "proxy/session.h"
+
+/* All before it are answered. */
+static void go_on(struct client *client, struct request *request)
+{
+    struct resp_request scan;
+    struct call call = call_again(request, &scan);
+    session_settle(client);
+    client_release(client);
+    policy_of(request->query.command)->answer(&call);
+}
 
 enum local_verdict local_handle(struct client *client, struct request *request,
                                 const struct resp_request *scan)
@@ -12,6 +23,11 @@ enum local_verdict local_handle(struct client *client, struct request *request,
     struct call call = {.client = client, .request = request, .scan = scan};
     if (policy->when && !policy->when(&call)) {
         return LOCAL_ROUTE;
+    }
+    if (policy->waits && client->head != request && policy->waits(&call)) {
+        session_get(client);
+        session_alone(client, request, go_on);
+        return LOCAL_ANSWERED;
     }
     if (policy->answer) {
         policy->answer(&call);

@@ -96,6 +96,8 @@ static bool stream_blocks(const struct call *call)
 #define LOGS_IN(text, function) {.name = (text), .answer = (function), .sends = true},
 #define AT_ONCE(text, function) \
     {.name = (text), .answer = (function), .sends = true, .inside = INSIDE_AT_ONCE},
+#define SWITCHES(text, condition, function, ...) \
+    {.name = (text), .answer = (function), .waits = (condition), __VA_ARGS__},
 #define PRIVATE(text, condition, function) \
     {.name = (text), .answer = (function), .when = (condition), .sends = true, .inside = INSIDE_SENT},
 #define LISTENER(text, function, ...) \

@@ -35,6 +35,8 @@ struct policy {
                               * hosts; NULL: all hosts get it */
     policy_seen *seen;       /* looks at it before it is routed */
     policy_mend *mend;       /* looks at a host's error reply; true: it has sent the request again */
+    policy_condition *waits; /* when it holds, it is answered after all that came before it, for it changes
+                              * over which links its client's commands go; NULL: never */
     bool sends;             /* its answer sends to a host, or tells scripts of another user: what came before
                              * it has to be sent first */
     enum policy_inside inside;
