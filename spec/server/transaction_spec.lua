@@ -185,6 +185,14 @@ assert c.get("a") == b"text"
       assert.same(ABORTED, result)
     end)
 
+    it("has the host's error in its reply, when a command says wrongly how many keys it has", function()
+      local result = transact(client, { "SET", "b1", "1" }, { "LMPOP", "x", "b1", "LEFT" }, { "GET", "b1" })
+      assert.same({ "OK", { err = "ERR numkeys should be greater than 0" }, "1" }, result)
+      result = transact(client, { "EVAL", "return 1", "5", "b1" }, { "MSETNX", "b1", "1", "b2" })
+      assert.same({ err = "ERR Number of keys can't be greater than number of args" }, result[1])
+      assert.same({ err = "ERR wrong number of arguments for 'msetnx' command" }, result[2])
+    end)
+
     it("goes to a host that is there, when it has no key", function()
       assert.same({ "PONG", "x" }, (transact(client, { "PING" }, { "ECHO", "x" })))
     end)
