@@ -165,7 +165,8 @@ describe("local", function()
     host:accept()
     for _, words in ipairs({
       { "PING" }, { "ECHO", "x" }, { "SELECT", "0" }, { "AUTH", "x" }, { "HELLO" }, { "CLIENT", "SETNAME", "x" },
-      { "CLIENT", "REPLY", "OFF" }, { "CLIENT", "LIST" }, { "CONFIG", "GET", "*" }, { "INFO" }, { "COMMAND" },
+      { "CLIENT", "REPLY", "ON" }, { "CLIENT", "LIST" }, { "CLIENT", "PAUSE", "0" }, { "CLIENT", "UNPAUSE" },
+      { "CONFIG", "GET", "*" }, { "INFO" }, { "COMMAND" },
       { "COMMAND", "GETKEYS", "GET", "k" }, { "TIME" }, { "ROLE" }, { "RESET" }, { "CLIENT", "NONSENSE" },
     }) do
       other:call(unpack(words))

@@ -213,7 +213,7 @@ describe("commands that would change a shared link", function()
     for _, line in ipairs({
       "MULTI", "EXEC", "DISCARD", "UNWATCH", "UNSUBSCRIBE",
       "CLIENT REPLY OFF", "CLIENT REPLY SKIP", "CLIENT TRACKING ON", "CLIENT SETNAME me", "CLIENT KILL TYPE normal",
-      "CLIENT PAUSE 1000", "CLIENT NO-EVICT ON", "CLIENT UNPAUSE", "MONITOR", "SYNC", "PSYNC ? -1", "REPLCONF x y",
+      "CLIENT PAUSE 1", "CLIENT NO-EVICT ON", "CLIENT UNPAUSE", "MONITOR", "SYNC", "PSYNC ? -1", "REPLCONF x y",
       "DEBUG SLEEP 1",
       "SHUTDOWN NOSAVE", "READONLY", "READWRITE", "ASKING", "SELECT 0", "AUTH x", "HELLO 3", "HELLO 2", "RESET",
       "FAILOVER", "REPLICAOF NO ONE", "SLAVEOF NO ONE", "CONFIG SET maxmemory 1", "ACL SETUSER x", "SAVE",

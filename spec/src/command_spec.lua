@@ -20,7 +20,7 @@ end
 
 local flags = {
   "write", "readonly", "denyoom", "admin", "pubsub", "noscript", "blocking", "loading", "stale", "fast", "no_auth",
-  "may_replicate", "movablekeys", "no_multi", "allow_busy", "asking", "no_async_loading", "no_mandatory_keys",
+  "movablekeys", "no_multi", "allow_busy", "asking", "no_async_loading", "no_mandatory_keys",
   "skip_monitor", "skip_slowlog",
 }
 

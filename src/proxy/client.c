@@ -11,6 +11,7 @@
 #include "proxy/intake.h"
 #include "proxy/listener.h"
 #include "proxy/login.h"
+#include "proxy/pause.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
 #include "proxy/subscriber.h"
@@ -62,12 +63,18 @@ static bool client_has_room(const struct client *client)
     return client->pending < CLIENT_MAX_PENDING && client->stream.out.size + client->kept <= limit;
 }
 
+/* Does it wait for something that may take for ever? Then its leaving must be noticed. */
+static bool client_is_stuck(const struct client *client)
+{
+    return session_blocks(client) || client->paused;
+}
+
 static bool client_may_read(const struct client *client)
 {
     if (client->eof || client->closing)
         return false;
-    if (client->hold) /* while it waits for a host, its leaving must be noticed */
-        return session_blocks(client) && intake_has_room(client);
+    if (client->hold)
+        return client_is_stuck(client) && intake_has_room(client);
     return !client->resume && client_has_room(client);
 }
 
@@ -96,6 +103,10 @@ void client_queue(struct client *client, struct request *request)
     request->query.db = client->db;
     request->query.resp = client->resp;
     request->done = client_done;
+    if (client->mute) {
+        request->muted = true;
+        client->mute = client->mute == MUTE_NEXT ? MUTE_NONE : client->mute;
+    }
 }
 
 static void client_pop(struct client *client)
@@ -136,7 +147,7 @@ static void client_deliver_kept(struct client *client)
         if (request->reply_size >= CLIENT_TAKE) {
             chain_give(out, request->reply, 0, request->reply_size, request->reply_size);
             request->reply = NULL;
-        } else {
+        } else if (request->reply_size) {
             chain_append(out, request->reply, request->reply_size);
         }
         client_pop(client);
@@ -158,7 +169,10 @@ void client_done(struct request *request, const struct reply *reply)
         request_put(request);
         return;
     }
+    static const struct reply nothing = {.bytes = ""};
     stats->replies++;
+    if (request->muted)
+        reply = &nothing;
     if (request != client->head) {
         client_keep(client, request, reply);
         client_check_unread(client, reply->size);
@@ -167,7 +181,7 @@ void client_done(struct request *request, const struct reply *reply)
     if (reply->size >= CLIENT_TAKE && reply->give && *reply->give) {
         chain_give(&client->stream.out, *reply->give, 0, reply->size, reply->give_room);
         *reply->give = NULL;
-    } else {
+    } else if (reply->size) {
         chain_append(&client->stream.out, reply->bytes, reply->size);
     }
     client_pop(client);
@@ -205,8 +219,8 @@ static void client_readable(struct client *client)
         client_close(client, strerror(errno));
         return;
     }
-    if (status == INTAKE_END && client->hold && session_blocks(client)) {
-        client_close(client, "it closed the connection while a command blocked");
+    if (status == INTAKE_END && client->hold && client_is_stuck(client)) {
+        client_close(client, "it closed the connection while a command waited");
         return;
     }
     if (status == INTAKE_END) {
@@ -256,8 +270,8 @@ void client_finish(struct client *client)
 
 void client_drain(struct client *client)
 {
-    if (session_blocks(client)) {
-        client_close(client, "its command would go on blocking");
+    if (client_is_stuck(client)) {
+        client_close(client, "its command would go on waiting");
         return;
     }
     if (client_may_read(client))
@@ -317,8 +331,8 @@ static bool client_has_hung_up(const struct client *client)
 void client_tick(struct client *client, double now)
 {
     const struct cluster *cluster = client_cluster(client);
-    if (client->session && session_blocks(client) && client_has_hung_up(client)) {
-        client_close(client, "it closed the connection while a command blocked");
+    if (client_is_stuck(client) && client_has_hung_up(client)) {
+        client_close(client, "it closed the connection while a command waited");
         return;
     }
     if (!cluster || !cluster->client_timeout || client->pending || client->subscriber)
@@ -396,6 +410,7 @@ void client_close(struct client *client, const char *reason)
     log_debug("client %llu leaves: %s", (unsigned long long)client->id, reason);
     client_orphan_requests(client);
     session_leave(client);
+    pause_leave(client);
     subscriber_drop(client);
     if (client->slotted && client->proxy->generation)
         target_set_leave(client->proxy->generation->set, client->id);

@@ -28,6 +28,9 @@ struct input {
     struct resp_request scan; /* of the command that begins the rest */
 };
 
+/* CLIENT REPLY */
+enum client_mute { MUTE_NONE, MUTE_NEXT, MUTE_ALL };
+
 struct client {
     struct stream stream;
     struct proxy *proxy;
@@ -40,6 +43,7 @@ struct client {
     struct subscriber *subscriber;   /* NULL: it listens to nothing */
     const struct command *command;   /* the last one it sent that there is; NULL: none yet */
     const struct account *account;   /* whose rights it has, see login.h; NULL: nobody asks */
+    struct request *paused;          /* waits for the end of CLIENT PAUSE; NULL: none does */
     char *name;                      /* CLIENT SETNAME; NULL: none */
     char *library, *library_version; /* CLIENT SETINFO; NULL: none */
     uint64_t id;
@@ -56,6 +60,7 @@ struct client {
     bool blocked; /* the socket takes no more for now */
     bool eof;     /* the peer will send no more */
     bool closing; /* QUIT, or a protocol error: no more commands; close when all is written */
+    uint8_t mute;            /* enum client_mute, for the next request */
     bool no_evict, no_touch; /* CLIENT NO-EVICT and NO-TOUCH */
     bool dead;    /* closed; freed at the turn's end */
 };

@@ -1,5 +1,4 @@
-/* CLIENT: names and lists. What would change how replies come (REPLY OFF,
- * TRACKING ON, …) is refused, and nothing of it ever reaches a host. */
+/* CLIENT: names, lists and switches. Nothing of it ever reaches a host. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/client_command.h"
 
@@ -14,6 +13,7 @@
 #include "proxy/neighbours.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
+#include "proxy/subscriber.h"
 #include "proxy/watch.h"
 
 enum { ATTRIBUTE_MAX = 1024 }; /* bytes of a name; a client's memory is bounded */
@@ -117,8 +117,9 @@ static const char *flags_of(const struct client *client, bool is_unix, char *tex
         char letter;
         bool set;
     } flags[] = {
+        {'P', client->subscriber},
         {'x', session && session->open},
-        {'b', session_blocks(client)},
+        {'b', session_blocks(client) || client->paused},
         {'d', session && session->watcher && watch_is_lost(session)},
         {'c', client->closing},
         {'U', is_unix},
@@ -169,8 +170,10 @@ static void describe(struct writer *out, const struct client *client)
                   (unsigned long long)client->id, peer, own, stream_fd(&client->stream),
                   text_or_empty(client->name), (long long)(now - client->created),
                   (long long)(now - client->active), flags_of(client, own[0] == '/', flags), client->db);
-    writer_format(out, " sub=0 psub=0 ssub=0 multi=%lld",
-                  session && session->open ? (long long)session->commands : -1);
+    writer_format(
+        out, " sub=%u psub=%u ssub=%u multi=%lld", subscriber_count_of(client, SUBSCRIPTION_CHANNEL),
+        subscriber_count_of(client, SUBSCRIPTION_PATTERN), subscriber_count_of(client, SUBSCRIPTION_SHARD),
+        session && session->open ? (long long)session->commands : -1);
     writer_format(out, " qbuf=%zu qbuf-free=%zu argv-mem=0 multi-mem=%zu rbs=0 rbp=0", input, room, queued);
     writer_format(out, " obl=0 oll=%u omem=%zu tot-mem=%zu", count_chunks(client), output,
                   sizeof *client + input + room + queued + output);
@@ -314,13 +317,21 @@ void client_command_no_touch(struct call *call)
 
 void client_command_reply(struct call *call)
 {
-    if (call_arg_is(call, 2, "on")) {
-        call_ok(call);
-    } else if (call_arg_is(call, 2, "off") || call_arg_is(call, 2, "skip")) {
-        call_fail(call, "ERR 'client|reply' with OFF or SKIP is not offered by Nydus yet");
-    } else {
+    struct client *client = call->client;
+    bool off = call_arg_is(call, 2, "off"), skip = call_arg_is(call, 2, "skip");
+    if (!off && !skip && !call_arg_is(call, 2, "on")) {
         call_syntax_error(call);
+        return;
     }
+    if (off) {
+        client->mute = MUTE_ALL;
+    } else if (!skip) {
+        client->mute = MUTE_NONE;
+    } else if (client->mute != MUTE_ALL) {
+        client->mute = MUTE_NEXT;
+    }
+    call->request->muted = off || skip;
+    call_ok(call);
 }
 
 void client_command_tracking(struct call *call)

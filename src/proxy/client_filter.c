@@ -209,7 +209,8 @@ bool client_filter_fits(const struct client_filter *filter, const struct client 
     if (client->dead || (filter->skip_asker && client->id == asker) || !id_fits(filter, client)) {
         return false;
     }
-    if (filter->type != CLIENT_ANY && filter->type != CLIENT_NORMAL) {
+    enum client_type type = client->subscriber ? CLIENT_PUBSUB : CLIENT_NORMAL;
+    if (filter->type != CLIENT_ANY && filter->type != type) {
         return false;
     }
     if (filter->user && !text_is(login_name(client), filter->user, filter->user_size)) {

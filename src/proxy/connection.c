@@ -73,6 +73,9 @@ void connection_reset(struct call *call)
     client->name = NULL;
     client->db = 0;
     client->resp = 2;
+    client->mute = MUTE_NONE;
+    client->no_evict = client->no_touch = false;
+    call->request->muted = false;
     transaction_drop(client);
     subscriber_drop(client);
     login_reset(client);

@@ -14,6 +14,7 @@
 #include "proxy/listener.h"
 #include "proxy/local.h"
 #include "proxy/login.h"
+#include "proxy/pause.h"
 #include "proxy/policy.h"
 #include "proxy/proxy.h"
 #include "proxy/subscriber.h"
@@ -133,6 +134,21 @@ static enum local_verdict intake_local(struct client *client, struct batch *batc
     return local_handle(client, request, scan);
 }
 
+/* Nothing keeps the request from running any more. */
+static void intake_run(struct client *client, struct batch *batch, struct request *request,
+                       const struct resp_request *scan)
+{
+    if (client->session && transaction_takes(client, request, scan))
+        return;
+    if (!policy_routes(request->query.command) &&
+        intake_local(client, batch, request, scan) == LOCAL_ANSWERED)
+        return;
+    if (!dispatch_find_keys(request, scan))
+        return;
+    request->query.target = request->cluster->root;
+    batch_add(batch, request);
+}
+
 /* Sets the request on its way. `memory`: its bytes' allocation, or NULL when they are borrowed. */
 static void intake_command(struct client *client, struct batch *batch, const char *start,
                            const struct resp_request *scan, char *memory, size_t memory_room)
@@ -163,14 +179,19 @@ static void intake_command(struct client *client, struct batch *batch, const cha
         return;
     if (client->subscriber && subscriber_refuses(client, request))
         return;
-    if (client->session && transaction_takes(client, request, scan))
+    if (client->proxy->pause && pause_holds(client, request))
         return;
-    if (!policy_routes(command) && intake_local(client, batch, request, scan) == LOCAL_ANSWERED)
-        return;
-    if (!dispatch_find_keys(request, scan))
-        return;
-    request->query.target = cluster->root;
-    batch_add(batch, request);
+    intake_run(client, batch, request, scan);
+}
+
+void intake_again(struct client *client, struct request *request)
+{
+    struct batch batch;
+    struct resp_request scan = {0};
+    batch.count = 0;
+    resp_scan_request(&scan, request->query.bytes, request->query.size, UINT32_MAX);
+    intake_run(client, &batch, request, &scan);
+    batch_flush(&batch);
 }
 
 static void intake_inline(struct client *client, struct batch *batch, const char *line, size_t size)

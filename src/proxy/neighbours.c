@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "proxy/call.h"
 #include "proxy/client_command.h"
+#include "proxy/pause.h"
 #include "proxy/proxy.h"
 
 /* What every worker does at a question, and what the one that asked makes of it. */
@@ -21,6 +22,8 @@ static const struct {
     [QUESTION_LIST] = {client_list_part, client_list_finish},
     [QUESTION_KILL] = {client_kill_part, client_kill_finish},
     [QUESTION_UNBLOCK] = {client_unblock_part, client_unblock_finish},
+    [QUESTION_PAUSE] = {pause_begin_part, pause_finish},
+    [QUESTION_UNPAUSE] = {pause_end_part, pause_finish},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 

@@ -20,7 +20,7 @@ struct writer;
 
 #define NEIGHBOURS_PATIENCE 1.0 /* seconds */
 
-enum question_kind { QUESTION_LIST, QUESTION_KILL, QUESTION_UNBLOCK };
+enum question_kind { QUESTION_LIST, QUESTION_KILL, QUESTION_UNBLOCK, QUESTION_PAUSE, QUESTION_UNPAUSE };
 
 /* One worker's part: `question` has no client here, `asker` is the client that asked. */
 typedef void question_part(const struct call *question, struct proxy *proxy, uint64_t asker,

@@ -16,6 +16,7 @@
 #include "proxy/info.h"
 #include "proxy/keyless.h"
 #include "proxy/kill.h"
+#include "proxy/pause.h"
 #include "proxy/latency_command.h"
 #include "proxy/nydus_command.h"
 #include "proxy/pubsub.h"

@@ -10,6 +10,7 @@
 #include "proxy/link.h"
 #include "proxy/listener.h"
 #include "proxy/login.h"
+#include "proxy/pause.h"
 #include "proxy/nydus_command.h"
 #include "proxy/request.h"
 #include "proxy/subscription.h"
@@ -191,6 +192,7 @@ void proxy_destroy(struct proxy *proxy)
         listener_close(listener);
     }
     neighbours_deinit(proxy);
+    pause_deinit(proxy);
     flush_clients(proxy);
     hub_close_all(proxy);
     if (proxy->generation)

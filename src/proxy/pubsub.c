@@ -54,6 +54,7 @@ static void start_shard(struct client *client, struct request *request)
 /* Alone: counts are those at its turn, and no message overtakes the confirmation. */
 static void subscribe(struct call *call, session_start *begin)
 {
+    call->request->muted = false; /* confirmations are messages */
     session_get(call->client);
     session_alone(call->client, call->request, begin);
 }
@@ -105,6 +106,7 @@ static void leave_named(const struct call *call, enum subscription_kind kind, st
 static void unsubscribe(struct call *call, enum subscription_kind kind)
 {
     struct writer out = call_writer(call);
+    call->request->muted = false;
     if (call_argc(call) == 1)
         leave_all(call->client, kind, &out);
     else

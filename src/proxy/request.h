@@ -57,6 +57,7 @@ struct request {
     uint32_t part;    /* which part of the join */
     bool answered;    /* in the client's queue: the reply waits in `reply` */
     bool multiple;    /* its keys are routed one by one */
+    bool muted;       /* CLIENT REPLY: its client wants no reply */
     bool mended;      /* was sent to its host again, after what that lacked: not a third time */
     uint32_t before;  /* replies that come before its own, for nobody: those of MULTI and what it queued */
     double queued_at; /* proxy clock when it was given to the link */

@@ -21,6 +21,7 @@ struct session {
 
     /* Between MULTI and EXEC or DISCARD */
     bool open;
+    bool writes;           /* one of the queued does */
     bool spoiled;          /* a command was refused: EXEC will be, too */
     uint32_t commands;     /* queued */
     struct writer queued;  /* MULTI and what came behind it, as it will go to the host */

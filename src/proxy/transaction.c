@@ -29,6 +29,7 @@ static void forget_queued(struct session *session)
     writer_deinit(&session->queued);
     session->queued = (struct writer){0};
     session->commands = 0;
+    session->writes = false;
 }
 
 void transaction_spoil(struct client *client)
@@ -58,6 +59,11 @@ bool transaction_aborts(struct client *client, const struct command *command)
         transaction_drop(client);
     }
     return is_exec;
+}
+
+bool transaction_would_write(const struct client *client, const struct command *command)
+{
+    return policy_of(command)->answer == transaction_exec && is_open(client) && client->session->writes;
 }
 
 void transaction_multi(struct call *call)
@@ -162,6 +168,7 @@ static bool keep(const struct call *call, struct session *session)
     }
     writer_raw(queued, query->bytes, query->size);
     session->commands++;
+    session->writes |= (query->command->flags & (COMMAND_WRITE | COMMAND_MAY_REPLICATE)) != 0;
     return true;
 }
 

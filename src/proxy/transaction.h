@@ -25,6 +25,9 @@ void transaction_discard(struct call *call);
  * answered at once in spite of it. */
 bool transaction_takes(struct client *client, struct request *request, const struct resp_request *scan);
 
+/* Is it the EXEC of a transaction that writes? */
+bool transaction_would_write(const struct client *client, const struct command *command);
+
 /* A command whose arguments are wrong: is it EXEC? Then the transaction is over, as in Redis. */
 bool transaction_aborts(struct client *client, const struct command *command);
 /* A command that was refused before it got here: EXEC will be refused, too. */

@@ -65,6 +65,9 @@ local function by_name(a, b)
   return a[1] < b[1]
 end
 
+-- Commands without the flag "write" that replicas hear of all the same; COMMAND keeps it to itself.
+local MAY_REPLICATE = { eval = true, evalsha = true, fcall = true, pfcount = true, publish = true, spublish = true }
+
 -- Nydus's own, of which no server knows.
 local OWN_FLAGS = { "admin", "noscript", "loading", "stale" }
 local OWN_CATEGORIES = { "@admin", "@slow", "@dangerous" }
@@ -141,6 +144,7 @@ local function collect(rows, commands)
   for _, c in ipairs(commands) do
     local name, arity, flags, first, last, step, categories, tips, specs, subs = unpack(c)
     add_newer(subs, NEWER_SUB[name] or {})
+    if MAY_REPLICATE[name] then flags[#flags + 1] = "may_replicate" end
     local words = macro_list("F", flags)
     if #subs > 0 or name:find("|", 1, true) then
       words = (#flags > 0 and words .. "|" or "") .. (#subs > 0 and "F(CONTAINER)" or "F(SUBCOMMAND)")

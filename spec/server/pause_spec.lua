@@ -1,0 +1,174 @@
+-- CLIENT PAUSE: commands wait, those of all workers.
+
+local support = require("support")
+
+local function is_silent(client)
+  return client:pending() == ""
+end
+
+for _, workers in ipairs({ 1, 2 }) do
+  describe(("CLIENT PAUSE with %d worker(s)"):format(workers), function()
+    local redis, nydus, clients, boss
+
+    -- Clients of every worker, and one more that pauses.
+    before_each(function()
+      redis = support.redis()
+      nydus = support.nydus({ config = { hosts = { redis }, workers = workers } })
+      local seen, count = {}, 0
+      clients = {}
+      support.wait_until(function()
+        local client = nydus:client()
+        clients[#clients + 1] = client
+        local worker = client:call("CLIENT", "ID") % 1024
+        count = count + (seen[worker] and 0 or 1)
+        seen[worker] = true
+        return count == workers
+      end, 10, "a client of each worker")
+      boss = nydus:client()
+      boss:call("SET", "k", "0")
+    end)
+
+    local function blocked()
+      return tonumber(boss:call("INFO", "clients"):match("blocked_clients:(%d+)"))
+    end
+
+    local function until_blocked(count)
+      support.wait_until(function() return blocked() == count end, 5, count .. " waiting clients")
+    end
+
+    local function lines(word)
+      local count = 0
+      for _ in boss:call("CLIENT", "LIST"):gmatch(word) do count = count + 1 end
+      return count
+    end
+
+    it("lets writes wait, and reads through", function()
+      assert.equal("OK", boss:call("CLIENT", "PAUSE", 60000, "WRITE"))
+      for _, client in ipairs(clients) do
+        assert.equal("0", client:call("GET", "k"))
+        client:send(support.encode({ "GET", "k" }) .. support.encode({ "INCR", "k" }) .. support.encode({ "GET", "k" })
+          .. support.encode({ "ECHO", "end" }))
+        assert.equal("0", (client:read()))
+      end
+      until_blocked(#clients)
+      assert.equal(#clients, lines("flags=b"))
+      assert.equal("0", redis:call("GET", "k"))
+      for _, client in ipairs(clients) do assert.is_true(is_silent(client)) end
+      assert.equal("OK", boss:call("CLIENT", "UNPAUSE"))
+      for _, client in ipairs(clients) do
+        assert.is_number((client:read()))
+        assert.is_string((client:read()))
+        assert.equal("end", (client:read()))
+      end
+      assert.equal(tostring(#clients), redis:call("GET", "k"))
+      assert.equal(0, blocked())
+    end)
+
+    it("ends by itself", function()
+      local start = support.now()
+      boss:call("CLIENT", "PAUSE", 300, "write")
+      for _, client in ipairs(clients) do client:command("INCR", "k") end
+      for _, client in ipairs(clients) do assert.is_number((client:read())) end
+      assert.is_true(support.now() - start >= 0.28)
+      assert.equal("OK", boss:call("CLIENT", "PAUSE", 0))
+      assert.equal("PONG", clients[1]:call("PING"))
+    end)
+
+    it("lets everything wait, if it shall", function()
+      local start = support.now()
+      boss:send(support.encode({ "CLIENT", "PAUSE", 400 }) .. support.encode({ "PING" }))
+      assert.equal("OK", (boss:read()))
+      for _, client in ipairs(clients) do client:command("GET", "k") end
+      for _, client in ipairs(clients) do assert.equal("0", (client:read())) end
+      assert.is_true(support.now() - start >= 0.38)
+      assert.equal("PONG", (boss:read()))
+    end)
+
+    it("gets longer and stricter, never shorter", function()
+      boss:call("CLIENT", "PAUSE", 600, "WRITE")
+      local start = support.now()
+      boss:call("CLIENT", "PAUSE", 1, "WRITE")
+      clients[1]:command("INCR", "k")
+      clients[1]:read()
+      assert.is_true(support.now() - start >= 0.5)
+    end)
+
+    it("knows which commands may write", function()
+      boss:call("CLIENT", "PAUSE", 60000, "WRITE")
+      local one, count = clients[1], 0
+      assert.same({ "OK", "QUEUED", { "0" } }, one:pipeline({ { "MULTI" }, { "GET", "k" }, { "EXEC" } }))
+      assert.same({ "OK", "OK" }, one:pipeline({ { "WATCH", "k" }, { "UNWATCH" } }))
+      assert.equal(1, one:call("EVAL_RO", "return 1", 0))
+      for _, words in ipairs({
+        { "PUBLISH", "c", "m" }, { "EVAL", "return 1", 0 }, { "PFCOUNT", "p" }, { "FLUSHALL" }, { "BLPOP", "l", 0.1 },
+        { "MULTI" },
+      }) do
+        local client = nydus:client()
+        client:command(unpack(words))
+        if words[1] == "MULTI" then
+          assert.equal("OK", (client:read()))
+          client:command("SET", "k", "1")
+        end
+        count = count + 1
+        until_blocked(count)
+        clients[#clients + 1] = client
+      end
+      assert.equal("OK", boss:call("CLIENT", "UNPAUSE"))
+      for i = #clients - count + 1, #clients do clients[i]:read() end
+    end)
+
+    it("lets a transaction wait that writes", function()
+      local one = clients[#clients]
+      one:pipeline({ { "MULTI" }, { "INCR", "k" } })
+      boss:call("CLIENT", "PAUSE", 60000, "WRITE")
+      one:command("EXEC")
+      one:command("GET", "k")
+      until_blocked(1)
+      assert.equal("0", redis:call("GET", "k"))
+      boss:call("CLIENT", "UNPAUSE")
+      assert.same({ 1 }, (one:read()))
+      assert.equal("1", (one:read()))
+    end)
+
+    it("notices clients that leave: nothing of theirs is run", function()
+      boss:call("CLIENT", "PAUSE", 60000, "WRITE")
+      for _, client in ipairs(clients) do client:command("INCR", "k") end
+      until_blocked(#clients)
+      for _, client in ipairs(clients) do client:close() end
+      until_blocked(0)
+      boss:call("CLIENT", "UNPAUSE")
+      assert.equal("1", boss:call("INCR", "k") and boss:call("GET", "k"))
+    end)
+
+    it("closes who is killed meanwhile", function()
+      boss:call("CLIENT", "PAUSE", 60000, "WRITE")
+      for _, client in ipairs(clients) do client:command("INCR", "k") end
+      until_blocked(#clients)
+      assert.equal(#clients, boss:call("CLIENT", "KILL", "TYPE", "normal"))
+      for _, client in ipairs(clients) do client:expect_end() end
+      assert.equal("0", redis:call("GET", "k"))
+    end)
+
+    it("takes much behind a waiting command", function()
+      boss:call("CLIENT", "PAUSE", 60000, "WRITE")
+      local one = clients[1]
+      one:command("SET", "big", ("x"):rep(300000))
+      one:try_send(support.encode({ "SET", "bigger", ("y"):rep(2000000) }))
+      until_blocked(1)
+      boss:call("CLIENT", "UNPAUSE")
+      assert.equal("OK", (one:read()))
+      assert.equal(300000, boss:call("STRLEN", "big"))
+    end)
+
+    it("fails in Redis's words", function()
+      local plain = redis:client()
+      redis.plain = false
+      for _, words in ipairs({
+        { "PAUSE" }, { "PAUSE", "x" }, { "PAUSE", "-1" }, { "PAUSE", "1", "x" }, { "PAUSE", "99999999999999999999" },
+        { "UNPAUSE", "x" }, { "PAUSE", "1", "ALL", "x" },
+      }) do
+        assert.same(plain:call("CLIENT", unpack(words)), boss:call("CLIENT", unpack(words)), table.concat(words, " "))
+      end
+    end)
+  end)
+end
