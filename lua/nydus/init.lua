@@ -194,10 +194,31 @@ local function command_words(native)
   return words
 end
 
+-- Takes out the names that are no words of the table: a host may know them. What
+-- is nearly one of the table, and has no dot like those of modules, is a mistake.
+local function split_learned(ids, words)
+  local known, learned = {}, {}
+  for _, word in ipairs(words) do
+    known[word] = true
+  end
+  for name, id in pairs(ids) do
+    local word = name:lower()
+    if not known[word] and word:match("^[%w._:-]+|?[%w._:-]*$")
+      and (word:find(".", 1, true) or suggest.hint(word, words) == "") then
+      learned[name] = id
+    end
+  end
+  for name in pairs(learned) do
+    ids[name] = nil
+  end
+  return ids, learned
+end
+
 local function make_command(native)
   return function(given)
     check_loading("command")
-    local id, unknown = native.command(ids_of("command", given))
+    local ids, learned = split_learned(ids_of("command", given), command_words(native))
+    local id, unknown = native.command(ids, learned)
     if not id then
       local hint = suggest.hint(unknown, command_words(native))
       misuse("command", ("there is no command '%s'%s"):format(unknown, hint))

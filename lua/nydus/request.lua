@@ -141,7 +141,11 @@ local function command_names(native)
   for i, name in pairs(names) do
     names[i] = name:match("^[^|]*")
   end
-  return names
+  return setmetatable(names, { __index = function(_, i) -- learned from a host since
+    local name = native.command_name(i)
+    names[i] = name and name:match("^[^|]*")
+    return names[i]
+  end })
 end
 
 local function setup_request(native)

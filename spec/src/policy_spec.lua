@@ -54,7 +54,7 @@ describe("policy", function()
     it("names commands that there are", function()
       for i = 1, C.policy_count() - 1 do
         local name = ffi.string(C.policies[i].name)
-        assert.is_truthy(row(name), name)
+        assert.is_truthy(C.policies[i].learned ~= nil or row(name), name)
       end
     end)
 

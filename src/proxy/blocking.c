@@ -152,6 +152,11 @@ void blocking_option(struct call *call)
     block(call, seconds);
 }
 
+void blocking_unknown(struct call *call)
+{
+    block(call, INFINITY);
+}
+
 /* ---- on every host: WAIT and WAITAOF ---- */
 
 /* A host counts the replicas that have what the connection itself has written.

@@ -13,6 +13,8 @@ struct client;
 void blocking_timeout_last(struct call *call);
 void blocking_timeout_first(struct call *call);
 void blocking_option(struct call *call);
+/* A command that has been learned: the host alone knows where a timeout may stand. */
+void blocking_unknown(struct call *call);
 /* WAIT and WAITAOF, on every host: for what the client has written before, on whatever links. */
 void blocking_replicas(struct call *call);
 void blocking_files(struct call *call);

@@ -7,6 +7,7 @@
 
 struct accounts;
 struct generation;
+struct lesson;
 
 struct cluster {
     /* Set by config */
@@ -25,6 +26,7 @@ struct cluster {
     struct accounts *accounts; /* owned; NULL: clients need no password and may do everything */
 
     /* Changing at run time */
+    struct lesson *lesson; /* what its hosts have taught; NULL: nobody has asked for it yet */
     uint64_t databases; /* those of the first 64 that a SELECT has found, one bit each */
     bool resp3;         /* a host has said that it speaks RESP3 */
 };

@@ -3,6 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/command_command.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "proxy/call.h"
@@ -13,43 +14,17 @@ enum { INFO_MAX = 4096 }; /* names in one COMMAND INFO: some answers are kilobyt
 
 /* ---- one row ---- */
 
-/* In the order in which Redis writes them. */
-static const struct {
-    uint32_t flag;
-    const char *name;
-} flag_names[] = {
-    {COMMAND_WRITE, "write"},
-    {COMMAND_READONLY, "readonly"},
-    {COMMAND_DENYOOM, "denyoom"},
-    {COMMAND_ADMIN, "admin"},
-    {COMMAND_PUBSUB, "pubsub"},
-    {COMMAND_NOSCRIPT, "noscript"},
-    {COMMAND_BLOCKING, "blocking"},
-    {COMMAND_LOADING, "loading"},
-    {COMMAND_STALE, "stale"},
-    {COMMAND_SKIP_MONITOR, "skip_monitor"},
-    {COMMAND_SKIP_SLOWLOG, "skip_slowlog"},
-    {COMMAND_ASKING, "asking"},
-    {COMMAND_FAST, "fast"},
-    {COMMAND_NO_AUTH, "no_auth"},
-    {COMMAND_NO_MANDATORY_KEYS, "no_mandatory_keys"},
-    {COMMAND_NO_ASYNC_LOADING, "no_async_loading"},
-    {COMMAND_NO_MULTI, "no_multi"},
-    {COMMAND_MOVABLEKEYS, "movablekeys"},
-    {COMMAND_ALLOW_BUSY, "allow_busy"},
-};
-enum { FLAG_NAMES = sizeof flag_names / sizeof *flag_names };
-
 static void write_flags(struct writer *out, uint32_t flags)
 {
     size_t count = 0;
-    for (size_t i = 0; i < FLAG_NAMES; i++) {
-        count += (flags & flag_names[i].flag) != 0;
+    uint32_t flag;
+    for (unsigned i = 0; command_flag_name(i, &flag); i++) {
+        count += (flags & flag) != 0;
     }
     writer_set(out, count);
-    for (size_t i = 0; i < FLAG_NAMES; i++) {
-        if (flags & flag_names[i].flag) {
-            writer_status(out, flag_names[i].name);
+    for (unsigned i = 0; command_flag_name(i, &flag); i++) {
+        if (flags & flag) {
+            writer_status(out, command_flag_name(i, &flag));
         }
     }
 }
@@ -66,29 +41,17 @@ static void write_categories(struct writer *out, uint32_t categories)
 
 static void write_tips(struct writer *out, const struct command *command)
 {
-    static const char *const requests[] = {
-        [REQUEST_ALL_NODES] = "request_policy:all_nodes",
-        [REQUEST_ALL_SHARDS] = "request_policy:all_shards",
-        [REQUEST_MULTI_SHARD] = "request_policy:multi_shard",
-        [REQUEST_SPECIAL] = "request_policy:special",
-    };
-    static const char *const responses[] = {
-        [RESPONSE_ONE_SUCCEEDED] = "response_policy:one_succeeded",
-        [RESPONSE_ALL_SUCCEEDED] = "response_policy:all_succeeded",
-        [RESPONSE_AGG_LOGICAL_AND] = "response_policy:agg_logical_and",
-        [RESPONSE_AGG_LOGICAL_OR] = "response_policy:agg_logical_or",
-        [RESPONSE_AGG_MIN] = "response_policy:agg_min",
-        [RESPONSE_AGG_MAX] = "response_policy:agg_max",
-        [RESPONSE_AGG_SUM] = "response_policy:agg_sum",
-        [RESPONSE_SPECIAL] = "response_policy:special",
-    };
-    const char *request = requests[command->request_policy], *response = responses[command->response_policy];
+    const char *request = command_request_name(command->request_policy);
+    const char *response = command_response_name(command->response_policy);
+    char tip[64];
     writer_set(out, (request != NULL) + (response != NULL));
     if (request) {
-        writer_text(out, request);
+        snprintf(tip, sizeof tip, "request_policy:%s", request);
+        writer_text(out, tip);
     }
     if (response) {
-        writer_text(out, response);
+        snprintf(tip, sizeof tip, "response_policy:%s", response);
+        writer_text(out, tip);
     }
 }
 
@@ -309,13 +272,7 @@ static bool fits_never(const struct filter *filter, const struct command *comman
 
 static bool fits_category(const struct filter *filter, const struct command *command)
 {
-    const char *name;
-    for (unsigned bit = 0; (name = command_category_name(bit)) != NULL; bit++) {
-        if (call_word_is(filter->value, filter->size, name)) {
-            return command->categories >> bit & 1;
-        }
-    }
-    return false;
+    return (command->categories & command_category(filter->value, filter->size)) != 0;
 }
 
 static bool fits_pattern(const struct filter *filter, const struct command *command)

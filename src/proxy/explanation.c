@@ -88,7 +88,7 @@ static const struct target *step_command(struct writer *out, const struct target
 {
     const struct command *command = query->command;
     bool reads = command->flags & COMMAND_READONLY;
-    const struct target *next = at->command.by_id[command->id];
+    const struct target *next = target_command_own(at, command);
     const char *how = command->name;
     if (!next) {
         next = reads ? at->command.read : at->command.write;

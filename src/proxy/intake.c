@@ -11,6 +11,7 @@
 #include "proxy/call.h"
 #include "proxy/cluster.h"
 #include "proxy/dispatch.h"
+#include "proxy/lesson.h"
 #include "proxy/listener.h"
 #include "proxy/local.h"
 #include "proxy/login.h"
@@ -82,28 +83,50 @@ static void fail_unknown_sub(struct request *request, const struct command *comm
                  size < 128 ? (int)size : 128, sub, upper);
 }
 
-/* The command's row, or NULL when the request has been failed. */
-static const struct command *find_command(struct client *client, struct request *request, const char *start,
-                                          const struct resp_request *scan)
+/* A name that the table has not. NULL: the request has been failed, or waits until hosts have been asked. */
+static const struct command *find_learned(struct client *client, struct request *request, const char *start,
+                                          const struct resp_arg *name)
 {
-    const struct resp_arg *name = &scan->args[0], *sub = &scan->args[1];
-    const struct command *command = command_find(start + name->at, name->size);
-    if (!command && local_is_http(start + name->at, name->size)) {
+    struct cluster *cluster = client_cluster(client);
+    if (local_is_http(start + name->at, name->size)) {
         log_warn("a client speaks HTTP; it may be a page in a browser that tries to reach us: closed");
         client_close(client, "it speaks HTTP");
         request_fail(request, FAILURE_LOCAL, "ERR no HTTP here"); /* nobody hears it, but it ends */
         return NULL;
     }
-    if (!command) {
+    const struct command *command = cluster ? lesson_find(cluster, start + name->at, name->size) : NULL;
+    if (!command && !(cluster && lesson_keeps(cluster, request, false)))
         fail_unknown(request, start);
-        return NULL;
+    return command;
+}
+
+static const struct command *find_learned_sub(struct client *client, struct request *request,
+                                              const struct command *command, const char *sub, size_t size)
+{
+    struct cluster *cluster = client_cluster(client);
+    const struct command *row = cluster ? lesson_find_sub(cluster, command, sub, size) : NULL;
+    if (!row && !(cluster && lesson_keeps(cluster, request, false)))
+        fail_unknown_sub(request, command, sub, size);
+    return row;
+}
+
+/* The command's row, or NULL when the request has been failed, or is kept and its client held. */
+static const struct command *find_command(struct client *client, struct request *request, const char *start,
+                                          const struct resp_request *scan)
+{
+    const struct resp_arg *name = &scan->args[0], *sub = &scan->args[1];
+    const struct command *command = command_find(start + name->at, name->size);
+    if (!command) {
+        command = find_learned(client, request, start, name);
+        if (!command)
+            return NULL;
     }
     if ((command->flags & COMMAND_CONTAINER) && scan->argc > 1) {
         const struct command *row = command_find_sub(command, start + sub->at, sub->size);
-        if (!row) {
-            fail_unknown_sub(request, command, start + sub->at, sub->size);
+        if (!row)
+            row = find_learned_sub(client, request, command, start + sub->at, sub->size);
+        if (!row)
             return NULL;
-        }
         command = row;
     }
     if (command_arity_fits(command, scan->argc))
@@ -149,22 +172,15 @@ static void intake_run(struct client *client, struct batch *batch, struct reques
     batch_add(batch, request);
 }
 
-/* Sets the request on its way. `memory`: its bytes' allocation, or NULL when they are borrowed. */
-static void intake_command(struct client *client, struct batch *batch, const char *start,
-                           const struct resp_request *scan, char *memory, size_t memory_room)
+/* Sets a queued request on its way. */
+static void intake_request(struct client *client, struct batch *batch, struct request *request,
+                           const struct resp_request *scan)
 {
-    struct request *request = request_get();
     struct cluster *cluster = client_cluster(client);
-    request->memory = memory;
-    request->memory_room = memory_room;
-    request->query.bytes = start;
-    request->query.size = scan->size;
-    request->query.argc = scan->argc;
-    client_queue(client, request);
-    stats->requests++;
-    const struct command *command = find_command(client, request, start, scan);
+    const struct command *command = find_command(client, request, request->query.bytes, scan);
     if (!command) {
-        transaction_spoil(client);
+        if (!client->hold)
+            transaction_spoil(client);
         return;
     }
     request->query.command = client->command = command;
@@ -190,8 +206,26 @@ void intake_again(struct client *client, struct request *request)
     struct resp_request scan = {0};
     batch.count = 0;
     resp_scan_request(&scan, request->query.bytes, request->query.size, UINT32_MAX);
-    intake_run(client, &batch, request, &scan);
+    if (request->query.command)
+        intake_run(client, &batch, request, &scan);
+    else
+        intake_request(client, &batch, request, &scan);
     batch_flush(&batch);
+}
+
+/* Makes a request of a command. `memory`: its bytes' allocation, or NULL when they are borrowed. */
+static void intake_command(struct client *client, struct batch *batch, const char *start,
+                           const struct resp_request *scan, char *memory, size_t memory_room)
+{
+    struct request *request = request_get();
+    request->memory = memory;
+    request->memory_room = memory_room;
+    request->query.bytes = start;
+    request->query.size = scan->size;
+    request->query.argc = scan->argc;
+    client_queue(client, request);
+    stats->requests++;
+    intake_request(client, batch, request, scan);
 }
 
 static void intake_inline(struct client *client, struct batch *batch, const char *line, size_t size)

@@ -26,8 +26,7 @@
 #include "proxy/transaction.h"
 #include "proxy/watch.h"
 
-enum { COMMANDS = 1024 }; /* more than the command table will ever have */
-uint8_t policy_index[COMMANDS];
+uint8_t policy_index[COMMAND_IDS];
 
 /* Does one of the hosts begin to count databases elsewhere than at 0? */
 static bool databases_shifted(const struct call *call)
@@ -84,6 +83,61 @@ static bool stream_blocks(const struct call *call)
     return false;
 }
 
+/* ---- what a host says of a command that the table lacks ---- */
+
+/* Is it in that category of the command table? */
+static bool in_category(const struct command *command, const char *name)
+{
+    return (command->categories & command_category(name, strlen(name))) != 0;
+}
+
+/* Does Nydus answer subcommands of its container, so that the others are about its state, too? */
+static bool is_answered_beside(const struct command *command)
+{
+    size_t size = strcspn(command->name, "|") + 1;
+    for (uint32_t i = 1; (command->flags & COMMAND_SUBCOMMAND) && i < policy_count(); i++) {
+        const struct policy *policy = &policies[i];
+        if (policy->answer && policy->answer != help_answer &&
+            strncmp(policy->name, command->name, size) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* It would change what a connection is, or is sent, and others share it. */
+static bool changes_connection(const struct command *command)
+{
+    return (command->flags & (COMMAND_PUBSUB | COMMAND_NO_AUTH | COMMAND_NO_MULTI | COMMAND_ASKING)) ||
+           in_category(command, "pubsub") || in_category(command, "connection") ||
+           in_category(command, "transaction") || is_answered_beside(command);
+}
+
+static bool is_administration(const struct command *command)
+{
+    return (command->flags & COMMAND_ADMIN) || in_category(command, "admin");
+}
+
+static bool may_block(const struct command *command)
+{
+    return (command->flags & COMMAND_BLOCKING) || in_category(command, "blocking");
+}
+
+/* It has keys, and nobody says where. */
+static bool hides_keys(const struct command *command)
+{
+    bool any = command->first_key > 0 && command->simple_keys;
+    for (uint8_t i = 0; i < command->spec_count; i++) {
+        any |= command->specs[i].begin != KEY_BEGIN_UNKNOWN && command->specs[i].find != KEY_FIND_UNKNOWN;
+    }
+    return !any && (command->spec_count > 0 || (command->flags & COMMAND_MOVABLEKEYS));
+}
+
+static bool several_hosts(const struct call *call)
+{
+    return call->request->cluster->count > 1;
+}
+
 #define NOT_YET "is not offered by Nydus yet"
 #define OWN_CONFIG "is not allowed through Nydus: its configuration is config.lua, read again on SIGHUP"
 #define HOST_ITSELF "is not allowed through Nydus: it is for the operator of a host, at that host"
@@ -91,6 +145,13 @@ static bool stream_blocks(const struct call *call)
 #define SCATTERED \
     "reads keys by a pattern that may lie on other hosts: give its key and the pattern one hash tag"
 #define MOVED_DATABASE "cannot name a database here: its hosts do not begin at database 0"
+#define LEARNED_CONNECTION \
+    "ERR this command is not allowed through Nydus: by its host's word it is about the connection, which " \
+    "others share"
+#define LEARNED_ADMINISTRATION \
+    "ERR this command is not allowed through Nydus: by its host's word it is for the operator of a host"
+#define LEARNED_KEYS \
+    "ERR this command cannot be routed over several hosts: its host does not say where its keys are"
 
 #define ANSWERED(text, function) {.name = (text), .answer = (function)},
 #define ANSWERED_OR_SENT(text, function) {.name = (text), .answer = (function), .inside = INSIDE_SENT},
@@ -110,6 +171,7 @@ static bool stream_blocks(const struct call *call)
 #define KEY(text, argument) {.name = (text), .key = (argument)},
 #define KEYLESS(text, function) {.name = (text), .keyless = (function)},
 #define ROUTED(text, ...) {.name = (text), __VA_ARGS__},
+#define LEARNED(text, condition, ...) {.name = (text), .learned = (condition), __VA_ARGS__},
 const struct policy policies[] = {
     {.name = ""}, /* routed by the command table */
 #include "proxy/policy.def"
@@ -136,7 +198,7 @@ static uint8_t policy_find(const char *name, size_t size)
 /* Before main. Asks for rows by number, for their hash may not be set up yet. */
 __attribute__((constructor)) static void policy_setup(void)
 {
-    for (uint16_t id = 0; id < command_count() && id < COMMANDS; id++) {
+    for (uint16_t id = 0; id < command_count(); id++) {
         const char *name = command_row(id)->name;
         const char *bar = strchr(name, '|');
         uint8_t found = policy_find(name, strlen(name));
@@ -146,4 +208,18 @@ __attribute__((constructor)) static void policy_setup(void)
         }
         policy_index[id] = found;
     }
+}
+
+void policy_learn(const struct command *command)
+{
+    uint8_t found = policy_find(command->name, strcspn(command->name, "|"));
+    if (!(command->flags & COMMAND_SUBCOMMAND) || !policies[found].refusal) {
+        found = 0;
+    }
+    for (uint8_t i = 1; i < POLICIES && found == 0; i++) {
+        if (policies[i].learned && policies[i].learned(command)) {
+            found = i;
+        }
+    }
+    policy_index[command->id] = found;
 }

@@ -14,6 +14,7 @@ struct target;
 
 typedef void policy_answer(struct call *call);
 typedef bool policy_condition(const struct call *call);
+typedef bool policy_learned(const struct command *command);
 typedef void policy_seen(const struct call *call);
 typedef bool policy_mend(struct request *request, const struct reply *reply);
 typedef void policy_keyless(struct request *request, const struct target *router);
@@ -33,6 +34,8 @@ struct policy {
     uint32_t key;           /* the argument that routes it as its only key; 0: the command table says */
     policy_keyless *keyless; /* serves it, when it has no key and came to a built-in router with several
                               * hosts; NULL: all hosts get it */
+    policy_learned *learned; /* the row is not one command's: it is for those that a host has taught, of
+                              * which this holds; NULL: it is `name`'s */
     policy_seen *seen;       /* looks at it before it is routed */
     policy_mend *mend;       /* looks at a host's error reply; true: it has sent the request again */
     policy_condition *waits; /* when it holds, it is answered after all that came before it, for it changes
@@ -56,5 +59,7 @@ static inline bool policy_routes(const struct command *command)
 {
     return policy_index[command->id] == 0;
 }
+/* Finds the row for a command that has been learned; to be called before it is used. */
+void policy_learn(const struct command *command);
 /* How many rows there are, the first one included. For the specs. */
 uint32_t policy_count(void);

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "proxy/client.h"
 #include "proxy/cluster.h"
+#include "proxy/lesson.h"
 #include "proxy/link.h"
 #include "proxy/listener.h"
 #include "proxy/login.h"
@@ -193,6 +194,7 @@ void proxy_destroy(struct proxy *proxy)
     }
     neighbours_deinit(proxy);
     pause_deinit(proxy);
+    lesson_end_all(proxy);
     flush_clients(proxy);
     hub_close_all(proxy);
     if (proxy->generation)

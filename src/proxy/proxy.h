@@ -13,6 +13,7 @@ struct client;
 struct generation;
 struct host;
 struct hub;
+struct lesson;
 struct link;
 struct listener;
 struct request;
@@ -24,6 +25,7 @@ struct proxy {
     struct ev_loop *loop;
     struct generation *generation; /* the current one */
     struct host *hosts;            /* registry */
+    struct lesson *lessons;        /* what has been learned, by cluster */
     struct listener *listeners;
     struct hub *hubs; /* what clients listen to, one for each cluster where anybody has */
     bool hubs_stale;  /* a host went down or came back: channels may have moved */

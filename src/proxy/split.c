@@ -24,10 +24,10 @@ struct placed_key {
 struct part_plan {
     const struct target *leaf, *router;
     uint32_t keys;
-    size_t size; /* bytes of its arguments */
+    uint32_t argc;
+    size_t size; /* bytes of its keys and what belongs to them */
     char *out;   /* where the next argument goes */
     char *memory;
-    size_t start;
 };
 
 struct split {
@@ -127,8 +127,10 @@ static void split_plan(struct split *split)
 /* A minimum over hosts (MSETNX) comes too late: by then the others have done their part. */
 bool split_allows(const struct command *command)
 {
-    if (command->request_policy != REQUEST_MULTI_SHARD || !command->simple_keys || command->first_key != 1)
+    if (command->request_policy != REQUEST_MULTI_SHARD || !command->simple_keys || command->first_key < 1)
         return false;
+    if ((command->flags & COMMAND_READONLY) && command->response_policy != RESPONSE_SPECIAL)
+        return true;
     return command->response_policy == RESPONSE_DEFAULT ||
            command->response_policy == RESPONSE_ALL_SUCCEEDED || command->response_policy == RESPONSE_AGG_SUM;
 }
@@ -141,57 +143,76 @@ static bool split_hosts_only(const struct split *split)
     return true;
 }
 
-/* Where the arguments that belong to key i end: past its value in MSET. */
+/* Where key i begins: the header "$n\r\n" in front of it has one digit at least. */
+static uint32_t group_start(const struct split *split, uint32_t key)
+{
+    const struct query *query = &split->request->query;
+    uint32_t at = split->keys.at[key].at - 3;
+    while (query->bytes[at] != '$')
+        at--;
+    return at;
+}
+
+/* Where the arguments that belong to the last key end: past its value in MSET. */
+static uint32_t last_end(const struct split *split)
+{
+    const struct query *query = &split->request->query;
+    struct resp_arg arg = split->keys.at[split->keys.count - 1];
+    struct resp_cursor cursor = {.start = query->bytes, .pos = arg.at + arg.size + 2, .left = query->argc};
+    for (int32_t more = query->command->key_step; more > 1 && cursor.pos < query->size; more--)
+        resp_cursor_next(&cursor, &arg);
+    return arg.at + arg.size + 2;
+}
+
 static uint32_t group_end(const struct split *split, uint32_t key)
 {
-    const struct query *query = &split->request->query;
-    if (key + 1 == split->keys.count)
-        return query->size;
-    /* the header "$n\r\n" in front of the next key: one digit at least */
-    uint32_t at = split->keys.at[key + 1].at - 3;
-    while (query->bytes[at] != '$')
-        at--;
-    return at;
+    return key + 1 == split->keys.count ? last_end(split) : group_start(split, key + 1);
 }
 
-static uint32_t group_start(const struct split *split)
+static void part_add(struct part_plan *part, const char *bytes, uint32_t size)
 {
-    const struct query *query = &split->request->query;
-    uint32_t at = split->keys.at[0].at - 3;
-    while (query->bytes[at] != '$')
-        at--;
-    return at;
+    memcpy(part->out, bytes, size);
+    part->out += size;
 }
 
-static void part_open(struct part_plan *part, const struct query *query, uint32_t name_at, uint32_t name_end)
+/* How many arguments a part has: what stands in front of the keys and behind them is for all. */
+static uint32_t part_argc(const struct part_plan *part, const struct split *split)
 {
-    part->memory = xmalloc(RESP_HEADER_SIZE + (name_end - name_at) + part->size);
-    uint32_t step = (uint32_t)query->command->key_step;
-    part->out = part->memory + resp_write_header(part->memory, '*', 1 + (int64_t)part->keys * step);
-    memcpy(part->out, query->bytes + name_at, name_end - name_at);
-    part->out += name_end - name_at;
+    const struct query *query = &split->request->query;
+    return query->argc - (split->keys.count - part->keys) * (uint32_t)query->command->key_step;
+}
+
+static void part_open(struct part_plan *part, const struct split *split, uint32_t head, uint32_t keys,
+                      uint32_t tail)
+{
+    const struct query *query = &split->request->query;
+    part->argc = part_argc(part, split);
+    part->memory = xmalloc(RESP_HEADER_SIZE + (keys - head) + part->size + (query->size - tail));
+    part->out = part->memory + resp_write_header(part->memory, '*', part->argc);
+    part_add(part, query->bytes + head, keys - head);
 }
 
 static void split_write(struct split *split)
 {
     const struct query *query = &split->request->query;
-    uint32_t keys = split->keys.count, at = group_start(split);
-    uint32_t name_end = at, name_at = (uint32_t)((const char *)memchr(query->bytes, '$', at) - query->bytes);
+    uint32_t keys = split->keys.count, at = group_start(split, 0), first = at, tail = last_end(split);
+    uint32_t head = (uint32_t)((const char *)memchr(query->bytes, '$', at) - query->bytes);
     for (uint32_t i = 0; i < keys; i++) {
         uint32_t end = group_end(split, i);
         split->parts[split->placed[i].part].size += end - at;
         at = end;
     }
     for (uint32_t i = 0; i < split->part_count; i++)
-        part_open(&split->parts[i], query, name_at, name_end);
-    at = name_end;
+        part_open(&split->parts[i], split, head, first, tail);
+    at = first;
     for (uint32_t i = 0; i < keys; i++) {
         struct part_plan *part = &split->parts[split->placed[i].part];
         uint32_t end = group_end(split, i);
-        memcpy(part->out, query->bytes + at, end - at);
-        part->out += end - at;
+        part_add(part, query->bytes + at, end - at);
         at = end;
     }
+    for (uint32_t i = 0; i < split->part_count; i++)
+        part_add(&split->parts[i], query->bytes + tail, query->size - tail);
 }
 
 static struct join *split_join(struct split *split)
@@ -218,13 +239,13 @@ static void part_send(struct join *join, const struct part_plan *plan, uint32_t 
     part->memory_room = size;
     part->query.bytes = plan->memory;
     part->query.size = (uint32_t)size;
-    part->query.argc = 1 + plan->keys * (uint32_t)part->query.command->key_step;
+    part->query.argc = plan->argc;
     part->query.nkeys = plan->keys;
     part->query.target = plan->leaf;
     part->query.router = plan->router;
     part->multiple = plan->keys > 1;
     struct resp_arg key[2];
-    resp_args(plan->memory, part->query.size, 1, 1, key);
+    resp_args(plan->memory, part->query.size, (uint32_t)part->query.command->first_key, 1, key);
     part->query.key = key[0];
     dispatch_leaf(part);
 }

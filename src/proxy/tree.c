@@ -127,6 +127,8 @@ static void print_commands(FILE *out, const struct target *target, unsigned dept
 {
     for (size_t id = 0; id < command_count(); id++)
         print_branch(out, target->command.by_id[id], depth, command_row(id)->name);
+    for (uint32_t i = 0; i < target->command.name_count; i++)
+        print_branch(out, target->command.names[i].next, depth, target->command.names[i].name);
     print_branch(out, target->command.read, depth, "read");
     print_branch(out, target->command.write, depth, "write");
     print_branch(out, target->command.otherwise, depth, "default");

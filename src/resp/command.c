@@ -5,7 +5,10 @@
 #include "resp/command.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/memory.h"
 
 /* The words of command.def. */
 #define F(flag) COMMAND_##flag
@@ -164,6 +167,88 @@ __attribute__((constructor)) static void slots_setup(void)
     }
 }
 
+/* ---- learned rows ---- */
+
+enum { LEARNED = COMMAND_IDS - ROWS };
+static struct command *learned[LEARNED];
+static size_t learned_count;
+
+static bool spec_equal(const struct key_spec *a, const struct key_spec *b)
+{
+    bool begin = a->begin == b->begin && a->index == b->index &&
+                 (a->begin != KEY_BEGIN_KEYWORD || strcmp(a->keyword, b->keyword) == 0);
+    bool find = a->find == b->find && a->last == b->last && a->step == b->step && a->limit == b->limit &&
+                a->keynum_index == b->keynum_index && a->first == b->first && a->keystep == b->keystep;
+    return begin && find;
+}
+
+static bool row_equal(const struct command *a, const struct command *b)
+{
+    if (strcmp(a->name, b->name) != 0 || a->arity != b->arity || a->flags != b->flags ||
+        a->categories != b->categories || a->request_policy != b->request_policy ||
+        a->response_policy != b->response_policy || a->first_key != b->first_key ||
+        a->last_key != b->last_key || a->key_step != b->key_step || a->spec_count != b->spec_count ||
+        a->simple_keys != b->simple_keys) {
+        return false;
+    }
+    for (uint8_t i = 0; i < a->spec_count; i++) {
+        if (!spec_equal(&a->specs[i], &b->specs[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct command *row_copy(const struct command *row)
+{
+    struct command *copy = xmalloc(sizeof *copy);
+    struct key_spec *specs = row->spec_count > 0 ? xcalloc(row->spec_count, sizeof *specs) : NULL;
+    for (uint8_t i = 0; i < row->spec_count; i++) {
+        specs[i] = row->specs[i];
+        specs[i].keyword = specs[i].keyword ? xstrdup(specs[i].keyword) : NULL;
+    }
+    *copy = *row;
+    copy->name = xstrdup(row->name);
+    copy->specs = specs;
+    return copy;
+}
+
+const struct command *command_learn(const struct command *row)
+{
+    for (size_t i = 0; i < learned_count; i++) {
+        if (row_equal(learned[i], row)) {
+            return learned[i];
+        }
+    }
+    if (learned_count == LEARNED) {
+        return NULL;
+    }
+    struct command *copy = row_copy(row);
+    copy->id = (uint16_t)(ROWS + learned_count);
+    learned[learned_count++] = copy;
+    return copy;
+}
+
+void command_unlearn(void)
+{
+    while (learned_count > 0) {
+        struct command *row = learned[--learned_count];
+        for (uint8_t i = 0; i < row->spec_count; i++) {
+            free((char *)(uintptr_t)row->specs[i].keyword);
+        }
+        free((struct key_spec *)(uintptr_t)row->specs);
+        free((char *)(uintptr_t)row->name);
+        free(row);
+    }
+}
+
+bool command_is_learned(const struct command *command)
+{
+    return command->id >= ROWS;
+}
+
+/* ---- look-up ---- */
+
 const struct command *command_find(const char *name, size_t size)
 {
     return name_find(name, size, 0);
@@ -181,7 +266,10 @@ size_t command_count(void)
 
 const struct command *command_row(size_t id)
 {
-    return id < ROWS ? &rows[id] : NULL;
+    if (id < ROWS) {
+        return &rows[id];
+    }
+    return id < ROWS + learned_count ? learned[id - ROWS] : NULL;
 }
 
 bool command_arity_fits(const struct command *command, uint32_t argc)

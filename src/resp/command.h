@@ -16,6 +16,7 @@ enum command_flag {
     COMMAND_CONTAINER = 1 << 16,  /* has subcommands */
     COMMAND_ASKING = 1 << 17, COMMAND_NO_ASYNC_LOADING = 1 << 18, COMMAND_NO_MANDATORY_KEYS = 1 << 19,
     COMMAND_SKIP_MONITOR = 1 << 20, COMMAND_SKIP_SLOWLOG = 1 << 21,
+    COMMAND_MODULE = 1 << 22,     /* a module's; never in the table */
 };
 
 enum request_policy {
@@ -49,14 +50,36 @@ struct command {
     const struct key_spec *specs;
     uint8_t spec_count;
     bool simple_keys;     /* first_key/last_key/key_step say all there is */
-    uint16_t id;          /* row number, 0 .. command_count()-1 */
+    uint16_t id;          /* row number, 0 .. command_count()-1; beyond: learned, see command_learn */
 };
+
+/* Ids are below this, learned ones included. */
+enum { COMMAND_IDS = 1024 };
 
 /* The row of a command by name in any case, or NULL. O(1), no allocation. */
 const struct command *command_find(const char *name, size_t size);
 /* The row of the subcommand when `command` is a container and has it, else NULL. */
 const struct command *command_find_sub(const struct command *command, const char *sub, size_t size);
 size_t command_count(void);
-const struct command *command_row(size_t id);
+const struct command *command_row(size_t id); /* of the table, or learned; NULL: neither */
 bool command_arity_fits(const struct command *command, uint32_t argc);
 const char *command_category_name(unsigned bit); /* "keyspace", "read" …; NULL past the last */
+/* The words in COMMAND's reply, and back. In the order in which Redis writes flags; NULL past the last. */
+const char *command_flag_name(unsigned place, uint32_t *flag);
+uint32_t command_flag(const char *name, size_t size); /* 0: there is none of that name */
+const char *command_request_name(enum request_policy policy);   /* "all_shards"; NULL: the default */
+const char *command_response_name(enum response_policy policy); /* "agg_sum"; NULL: the default */
+/* The category of that name ("read"), as a bit; 0: there is none. */
+uint32_t command_category(const char *name, size_t size);
+
+/* Learned commands: what a host knows and the table does not. Their rows are
+ * for the whole process, like those of the table, and are never freed, so that
+ * requests, scripts and statistics may keep them: a row that is learned again is
+ * the same row, and there are only so many. The number of a learned row differs
+ * from worker to worker.
+ *
+ * Copies `row` with all that it points to; its id does not matter. NULL: no id is left. */
+const struct command *command_learn(const struct command *row);
+/* Forgets them all, when nobody has one any more: for tests. */
+void command_unlearn(void);
+bool command_is_learned(const struct command *command);

@@ -31,6 +31,6 @@ bool command_set_has_name(const struct command_set *set, const char *name);
 
 static inline bool command_set_has(const struct command_set *set, const struct command *command)
 {
-    return command_row(command->id) == command ? set->rows[command->id / 64] >> command->id % 64 & 1
-                                               : command_set_has_name(set, command->name);
+    return command_is_learned(command) ? command_set_has_name(set, command->name)
+                                       : set->rows[command->id / 64] >> command->id % 64 & 1;
 }

@@ -34,6 +34,7 @@ struct numkeys_errors {
 #define NEGATIVE "ERR Number of keys can't be negative"
 #define BEYOND_ARGS "ERR Number of keys can't be greater than number of args"
 #define SYNTAX "ERR syntax error"
+#define UNEVEN(name) "ERR wrong number of arguments for '" name "' command"
 #define NO_INPUT(name) "ERR at least 1 input key is needed for '" name "' command"
 
 static const struct numkeys_errors numkeys_errors[] = {
@@ -152,8 +153,30 @@ static uint32_t keyword_find(const char *start, const struct resp_request *scan,
     return found;
 }
 
-static enum keys_status range_spec(const struct key_spec *spec, uint32_t first, uint32_t argc,
-                                   struct key_ranges *ranges, struct key_list *list)
+/* The same for a command that has been learned, as Redis looks itself: any
+ * argument may be the keyword, but neither the first nor the last one; from a
+ * negative place backwards, which finds the last one before it. */
+static uint32_t keyword_find_plainly(const char *start, const struct resp_request *scan,
+                                     const struct key_spec *spec)
+{
+    bool forward = spec->index > 0;
+    int64_t end = forward ? (int64_t)scan->argc - 1 : (int64_t)scan->argc + spec->index + 1;
+    uint32_t at = forward ? (uint32_t)spec->index : 2, found = 0;
+    struct resp_cursor cursor = cursor_from(start, scan, at);
+    struct resp_arg arg;
+    for (; at < end && resp_cursor_next(&cursor, &arg); at++) {
+        if (arg_is(start, arg, spec->keyword)) {
+            found = at + 1;
+            if (forward) {
+                break;
+            }
+        }
+    }
+    return found;
+}
+
+static enum keys_status range_spec(const struct command *command, const struct key_spec *spec, uint32_t first,
+                                   uint32_t argc, struct key_ranges *ranges, struct key_list *list)
 {
     int64_t last;
     if (first >= argc) {
@@ -165,7 +188,7 @@ static enum keys_status range_spec(const struct key_spec *spec, uint32_t first, 
         last = (int64_t)argc + spec->last;
     } else {
         uint32_t rest = argc - first;
-        if (rest % (uint32_t)spec->limit != 0) {
+        if (rest % (uint32_t)spec->limit != 0 && !command_is_learned(command)) {
             return keys_invalid(list, "ERR Unbalanced XREAD list of streams: for each stream key an ID "
                                       "or '$' must be specified.");
         }
@@ -216,10 +239,16 @@ static enum keys_status spec_ranges(const struct command *command, const struct 
                                     struct key_ranges *ranges, struct key_list *list)
 {
     uint32_t first = (uint32_t)spec->index;
-    if (spec->begin == KEY_BEGIN_UNKNOWN || spec->find == KEY_FIND_UNKNOWN || spec->index < 0) {
+    bool learned = command_is_learned(command);
+    if (spec->begin == KEY_BEGIN_UNKNOWN || spec->find == KEY_FIND_UNKNOWN || (spec->index < 0 && !learned)) {
         return KEYS_FOUND;
     }
-    if (spec->begin == KEY_BEGIN_KEYWORD) {
+    if (spec->begin == KEY_BEGIN_KEYWORD && learned) {
+        first = keyword_find_plainly(start, scan, spec);
+        if (first == 0) {
+            return KEYS_FOUND;
+        }
+    } else if (spec->begin == KEY_BEGIN_KEYWORD) {
         /* Redis begins at 4 for XREADGROUP, in the midst of options if GROUP is not the first. */
         bool streams = spec->limit > 1;
         first = keyword_find(start, scan, streams ? 1 : first, spec->keyword, !streams);
@@ -227,7 +256,7 @@ static enum keys_status spec_ranges(const struct command *command, const struct 
             return streams ? keys_invalid(list, SYNTAX) : KEYS_FOUND;
         }
     }
-    return spec->find == KEY_FIND_RANGE ? range_spec(spec, first, scan->argc, ranges, list)
+    return spec->find == KEY_FIND_RANGE ? range_spec(command, spec, first, scan->argc, ranges, list)
                                         : keynum_spec(command, spec, first, start, scan, ranges, list);
 }
 
@@ -246,9 +275,9 @@ static enum keys_status simple_range(const struct command *command, uint32_t arg
         return command_arity_fits(command, argc) ? KEYS_FOUND : keys_invalid(list, SYNTAX);
     }
     if (step > 1 && (last - first + 1) % step != 0) {
-        return keys_invalid(list, strcmp(command->name, "mset") == 0
-                                      ? "ERR wrong number of arguments for 'mset' command"
-                                      : "ERR wrong number of arguments for 'msetnx' command");
+        return keys_invalid(list, command_is_learned(command)           ? SYNTAX
+                                  : strcmp(command->name, "mset") == 0 ? UNEVEN("mset")
+                                                                       : UNEVEN("msetnx"));
     }
     ranges_add(ranges, (uint32_t)first, (uint32_t)last, step);
     return KEYS_FOUND;

@@ -36,6 +36,9 @@ static void target_destroy(struct target *target)
         break;
     case TARGET_COMMAND:
         free(target->command.by_id);
+        for (uint32_t i = 0; i < target->command.name_count; i++)
+            free(target->command.names[i].name);
+        free(target->command.names);
         break;
     case TARGET_FUNCTION:
         free(target->function.name);
@@ -178,12 +181,23 @@ bool target_command_add(struct target *command, const char *name, struct target 
     else if (!strcasecmp(name, "default"))
         command->command.otherwise = next;
     else {
-        const struct command *row = command_find(name, strlen(name));
+        size_t size = strcspn(name, "|");
+        const struct command *row = command_find(name, size);
+        if (row && name[size])
+            row = command_find_sub(row, name + size + 1, strlen(name + size + 1));
         if (!row)
             return false;
         command->command.by_id[row->id] = next;
     }
     return true;
+}
+
+void target_command_add_learned(struct target *command, const char *name, struct target *next)
+{
+    uint32_t place = command->command.name_count++;
+    size_t size = command->command.name_count * sizeof *command->command.names;
+    command->command.names = xrealloc(command->command.names, size);
+    command->command.names[place] = (struct target_name){.name = xstrdup(name), .next = next};
 }
 
 struct target *target_cluster(struct target_set *set, struct target *const *root, const char *name)
@@ -202,10 +216,39 @@ struct target *target_function(struct target_set *set, int ref, const char *name
     return target;
 }
 
+static const struct target *named(const struct target *at, const char *name, size_t size)
+{
+    for (uint32_t i = 0; i < at->command.name_count; i++) {
+        const struct target_name *own = &at->command.names[i];
+        if (strlen(own->name) == size && !strncasecmp(own->name, name, size))
+            return own->next;
+    }
+    return NULL;
+}
+
+/* What is not in the table by its number is there by its name, or its container's. */
+static const struct target *command_named(const struct target *at, const struct command *command)
+{
+    size_t size = strcspn(command->name, "|");
+    const struct command *container = command_find(command->name, size);
+    const struct target *next = named(at, command->name, strlen(command->name));
+    if (!next && container)
+        next = at->command.by_id[container->id];
+    return next ? next : named(at, command->name, size);
+}
+
+const struct target *target_command_own(const struct target *at, const struct command *command)
+{
+    const struct target *next = command_is_learned(command) ? NULL : at->command.by_id[command->id];
+    if (!next && (command->flags & COMMAND_SUBCOMMAND || command_is_learned(command)))
+        next = command_named(at, command);
+    return next;
+}
+
 /* Unknown class counts as write: what is not known to only read may change something. */
 static const struct target *command_next(const struct target *at, const struct command *command)
 {
-    const struct target *next = at->command.by_id[command->id];
+    const struct target *next = target_command_own(at, command);
     if (!next)
         next = command->flags & COMMAND_READONLY ? at->command.read : at->command.write;
     return next ? next : at->command.otherwise;
@@ -298,6 +341,8 @@ static const struct target *find_cycle_below(const struct target *at, uint8_t *c
         return found ? found : find_cycle_in(&at->prefix.otherwise, 1, colour);
     case TARGET_COMMAND:
         found = find_cycle_in(at->command.by_id, (uint32_t)command_count(), colour);
+        for (uint32_t i = 0; i < at->command.name_count && !found; i++)
+            found = find_cycle(at->command.names[i].next, colour);
         if (!found)
             found = find_cycle_in(&at->command.read, 1, colour);
         if (!found)

@@ -30,6 +30,11 @@ enum target_kind {
     TARGET_KINDS
 };
 
+struct target_name {
+    char *name; /* lower case, owned */
+    struct target *next;
+};
+
 struct target {
     enum target_kind kind;
     uint32_t id; /* its place in the set: what Lua holds */
@@ -61,6 +66,8 @@ struct target {
         } prefix;
         struct {
             struct target **by_id; /* per command row, NULL where only the class decides; owned */
+            struct target_name *names; /* of commands that the table lacks and hosts may teach; owned */
+            uint32_t name_count;
             struct target *read, *write, *otherwise; /* may be NULL */
         } command;
         struct {
@@ -103,8 +110,13 @@ struct target *target_prefix(struct target_set *set, struct target *otherwise);
 /* false when the prefix is there already. The empty prefix fits every key. */
 bool target_prefix_add(struct target *prefix, const char *text, size_t size, struct target *next);
 struct target *target_command(struct target_set *set);
-/* name: a command ("get", any case), or "read", "write", "default". false: no such command. */
+/* name: a command ("get", any case; a container is for its subcommands that are not named themselves), or
+ * "read", "write", "default". false: there is no such command in the table. */
 bool target_command_add(struct target *command, const char *name, struct target *next);
+/* name: a command that is not in the table; whoever routes may have learned it from a host. */
+void target_command_add_learned(struct target *command, const char *name, struct target *next);
+/* What the target has for exactly this command, or its container; NULL: only its class decides. */
+const struct target *target_command_own(const struct target *target, const struct command *command);
 struct target *target_cluster(struct target_set *set, struct target *const *root, const char *name);
 struct target *target_function(struct target_set *set, int ref, const char *name);
 

@@ -81,6 +81,17 @@ static int categories(lua_State *L)
     return 1;
 }
 
+/* command_name(row) -> name, or nil: also of those that hosts have taught since */
+static int command_name(lua_State *L)
+{
+    const struct command *row = command_row((size_t)luaL_checkinteger(L, 1));
+    if (row)
+        lua_pushstring(L, row->name);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
 /* hashes() -> { name = number } */
 static int hashes(lua_State *L)
 {
@@ -127,6 +138,7 @@ void bind_facts(struct script *script)
     bind_add(script, "clusters", clusters);
     bind_add(script, "commands", commands);
     bind_add(script, "categories", categories);
+    bind_add(script, "command_name", command_name);
     bind_add(script, "hashes", hashes);
     bind_add(script, "flags", flags);
     bind_add(script, "slots", slots);

@@ -78,7 +78,8 @@ static int prefix(lua_State *L)
     return push_target(L, made);
 }
 
-/* command({ name = id, … }) -> id, or nil and the name that is no command */
+/* command({ name = id, … }, { name = id, … }) -> id, or nil and the name that is no command; the second
+ * table has names of commands that the table lacks. */
 static int command(lua_State *L)
 {
     struct target *made = target_command(check_set(L));
@@ -89,6 +90,11 @@ static int command(lua_State *L)
             lua_pushvalue(L, -3);
             return 2;
         }
+        lua_pop(L, 1);
+    }
+    lua_pushnil(L);
+    while (lua_next(L, 2)) {
+        target_command_add_learned(made, lua_tostring(L, -2), bind_target(L, -1));
         lua_pop(L, 1);
     }
     return push_target(L, made);
