@@ -8,6 +8,11 @@ local files = require("support.files")
 
 local SHOWN = 15 -- complaints of one spec
 local PROTOCOLS = { 2 }
+local CASES = {
+  { server = "bare", name = "one host and no router", hosts = 1 },
+  { server = "one", name = "one host", hosts = 1 },
+  { server = "three", name = "three hosts", hosts = 3 },
+}
 -- Lists that are about the state of a connection, or about none.
 local STATEFUL = { transactions = true, pubsub = true, connection = true, nydus = true, server = true }
 
@@ -73,13 +78,16 @@ describe("every command", function()
 
   setup(function()
     local function redis() return support.redis({ hz = 500 }) end -- what blocks ends in time
-    local function nydus(...)
-      return support.nydus({ config = { router = { "ketama", hash_tag = "{}" }, hosts = { ... } } })
-    end
     local hosts = { redis(), redis(), redis() }
-    servers = { [0] = redis(), nydus(redis()), [3] = nydus(unpack(hosts)) }
+    local ring = { "ketama", hash_tag = "{}" }
+    servers = {
+      plain = redis(),
+      bare = support.nydus({ config = { hosts = { redis() } } }),
+      one = support.nydus({ config = { router = ring, hosts = { redis() } } }),
+      three = support.nydus({ config = { router = ring, hosts = hosts, defaults = { connections = 2 } } }),
+    }
     -- a tag for each of the three hosts
-    local client, taken = servers[3]:client(), {}
+    local client, taken = servers.three:client(), {}
     tags = {}
     for i = 1, 100 do
       client:call("SET", ("{t%d}"):format(i), "x")
@@ -161,19 +169,19 @@ describe("every command", function()
     local function plain_replies(lines, section, tag, protocol)
       local key = ("%d %s"):format(protocol, tag)
       asked[section] = asked[section] or {}
-      asked[section][key] = asked[section][key] or ask(servers[0], without(lines, "apart"), tag, protocol, run)
+      asked[section][key] = asked[section][key] or ask(servers.plain, without(lines, "apart"), tag, protocol, run)
       return asked[section][key]
     end
 
-    return function(family, hosts, protocol)
-      local wrong = {}
-      for i = 1, hosts do
-        empty(servers[0])
-        empty(servers[hosts])
+    return function(family, case, protocol)
+      local wrong, server = {}, servers[case.server]
+      for i = 1, case.hosts do
+        empty(servers.plain)
+        empty(server)
         for _, section in ipairs(family.sections) do
           local lines = choose(without(section, "pending"))
-          compare(wrong, lines, hosts, run == differential.run_in_transactions, plain_replies(lines, section, tags[i], protocol),
-            ask(servers[hosts], lines, tags[i], protocol, run))
+          compare(wrong, lines, case.hosts, run == differential.run_in_transactions,
+            plain_replies(lines, section, tags[i], protocol), ask(server, lines, tags[i], protocol, run))
         end
         if #wrong > 0 then break end
       end
@@ -193,13 +201,13 @@ describe("every command", function()
   end)
 
   for _, protocol in ipairs(PROTOCOLS) do
-    for _, hosts in ipairs({ 1, 3 }) do
-      describe(("through %d host%s in RESP%d"):format(hosts, hosts > 1 and "s" or "", protocol), function()
+    for _, case in ipairs(CASES) do
+      describe(("through %s in RESP%d"):format(case.name, protocol), function()
         for _, family in ipairs(families) do
-          it("is answered as by one Redis: " .. family.name, function() compare_alone(family, hosts, protocol) end)
+          it("is answered as by one Redis: " .. family.name, function() compare_alone(family, case, protocol) end)
           if not STATEFUL[family.name] then
             it("is answered as by one Redis in a transaction: " .. family.name, function()
-              compare_in_transactions(family, hosts, protocol)
+              compare_in_transactions(family, case, protocol)
             end)
           end
         end
@@ -226,7 +234,7 @@ describe("every command", function()
   local apart = { MGET = true, MSET = true, DEL = true, UNLINK = true, EXISTS = true, TOUCH = true, SORT = true }
 
   it("is refused with keys on several hosts, unless it can be taken apart", function()
-    local plain, client, asked, wrong = servers[0]:client(), servers[3]:client(), 0, {}
+    local plain, client, asked, wrong = servers.plain:client(), servers.three:client(), 0, {}
     client:call("FLUSHALL")
     for _, line in ipairs(all_lines()) do
       local words = line.keyed and not line.different and not apart[line.words[1]] and scattered(line, plain)
