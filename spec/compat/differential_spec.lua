@@ -7,7 +7,7 @@ local differences = require("compat.commands.differences")
 local files = require("support.files")
 
 local SHOWN = 15 -- complaints of one spec
-local PROTOCOLS = { 2 }
+local PROTOCOLS = { 2, 3 }
 local CASES = {
   { server = "bare", name = "one host and no router", hosts = 1 },
   { server = "one", name = "one host", hosts = 1 },
