@@ -185,6 +185,52 @@ describe("scripting", function()
       assert.same(expected, client:pipeline(words))
     end)
 
+    it("is given it again ahead of a transaction, which then runs once", function()
+      local bodies, shas = { "return redis.call('INCR', KEYS[1])", "return 'INCR'" }, {}
+      client = server({ a }):client()
+      for i, body in ipairs(bodies) do shas[i] = client:call("SCRIPT", "LOAD", body) end
+      a:call("SCRIPT", "FLUSH")
+      assert.same({ "OK", "QUEUED", "QUEUED", "QUEUED", "QUEUED", { "OK", 1, "INCR", 2 } }, client:pipeline({
+        { "MULTI" }, { "SET", "k", "0" }, { "EVALSHA", shas[1], "1", "k" }, { "EVALSHA_RO", shas[2]:upper(), "0" },
+        { "EVALSHA", shas[1], "1", "k" }, { "EXEC" },
+      }))
+      assert.equal("2", a:call("GET", "k"))
+      a:call("SCRIPT", "FLUSH")
+      assert.same({ "OK", "OK", "QUEUED", { 3 }, "3" }, client:pipeline({
+        { "WATCH", "k" }, { "MULTI" }, { "EVALSHA", shas[1], "1", "k" }, { "EXEC" }, { "GET", "k" },
+      }))
+      a:call("SCRIPT", "FLUSH")
+      assert.same({ "OK", "QUEUED", "OK", "PONG" }, client:pipeline({
+        { "MULTI" }, { "EVALSHA", shas[1], "1", "k" }, { "DISCARD" }, { "PING" },
+      }))
+      assert.same({ 0 }, a:call("SCRIPT", "EXISTS", shas[1]))
+    end)
+
+    it("is given what Nydus has seen in a transaction, over three hosts", function()
+      local body = "return redis.call('INCR', KEYS[1])"
+      assert.same({ "OK", "QUEUED", { 1 } }, client:pipeline({ { "MULTI" }, { "EVAL", body, "1", "k" }, { "EXEC" } }))
+      local sha
+      for _, host in ipairs({ a, b, c }) do
+        sha = host:call("SCRIPT", "LOAD", body)
+        host:call("SCRIPT", "FLUSH")
+      end
+      for i = 1, 9 do
+        local key = "key" .. i
+        assert.same({ "OK", "QUEUED", { 1 } }, client:pipeline({ { "MULTI" }, { "EVALSHA", sha, "1", key }, { "EXEC" } }))
+      end
+    end)
+
+    it("is given none in a transaction that Nydus has not seen, or that has been flushed", function()
+      local sha = a:call("SCRIPT", "LOAD", "return 1")
+      client = server({ a }):client()
+      a:call("SCRIPT", "FLUSH")
+      local pipeline = { { "MULTI" }, { "EVALSHA", sha, "0" }, { "SET", "k", "1" }, { "EXEC" } }
+      assert.matches("^NOSCRIPT", client:pipeline(pipeline)[4][1].err)
+      client:call("SCRIPT", "LOAD", "return 1")
+      client:call("SCRIPT", "FLUSH")
+      assert.matches("^NOSCRIPT", client:pipeline(pipeline)[4][1].err)
+    end)
+
     it("keeps to itself what Nydus has not seen, and what has been flushed", function()
       assert.matches("^NOSCRIPT ", client:call("EVALSHA", ("0"):rep(40), "0").err)
       assert.matches("^NOSCRIPT ", client:call("EVALSHA", "short", "0").err)

@@ -11,11 +11,13 @@ struct call;
 struct reply;
 struct request;
 struct target;
+struct writer;
 
 typedef void policy_answer(struct call *call);
 typedef bool policy_condition(const struct call *call);
 typedef bool policy_learned(const struct command *command);
 typedef void policy_seen(const struct call *call);
+typedef uint32_t policy_kept(const struct call *call, struct writer *ahead);
 typedef bool policy_mend(struct request *request, const struct reply *reply);
 typedef void policy_keyless(struct request *request, const struct target *router);
 
@@ -37,6 +39,8 @@ struct policy {
     policy_learned *learned; /* the row is not one command's: it is for those that a host has taught, of
                               * which this holds; NULL: it is `name`'s */
     policy_seen *seen;       /* looks at it before it is routed */
+    policy_kept *kept;       /* looks at it when a transaction keeps it; may add commands to be sent ahead of
+                              * that one, and says how many */
     policy_mend *mend;       /* looks at a host's error reply; true: it has sent the request again */
     policy_condition *waits; /* when it holds, it is answered after all that came before it, for it changes
                               * over which links its client's commands go; NULL: never */

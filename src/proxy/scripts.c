@@ -199,15 +199,16 @@ static void load_done(struct request *load, const struct reply *reply)
     request_put(load);
 }
 
+static const char load_words[] = "*3\r\n$6\r\nSCRIPT\r\n$4\r\nLOAD\r\n";
+
 /* SCRIPT LOAD, ahead of the request on its link. */
 static void load_send(const struct request *request, const char *body, size_t size)
 {
-    static const char words[] = "*3\r\n$6\r\nSCRIPT\r\n$4\r\nLOAD\r\n";
     struct request *load = request_get();
-    load->memory_room = sizeof words + RESP_HEADER_SIZE + size;
+    load->memory_room = sizeof load_words + RESP_HEADER_SIZE + size;
     load->memory = xmalloc(load->memory_room);
-    memcpy(load->memory, words, sizeof words - 1);
-    size_t end = sizeof words - 1 + resp_write_bulk(load->memory + sizeof words - 1, body, size);
+    memcpy(load->memory, load_words, sizeof load_words - 1);
+    size_t end = sizeof load_words - 1 + resp_write_bulk(load->memory + sizeof load_words - 1, body, size);
     load->query = (struct query){.command = command_find_sub(command_find("script", 6), "load", 4),
                                  .bytes = load->memory,
                                  .size = (uint32_t)end,
@@ -217,6 +218,43 @@ static void load_send(const struct request *request, const char *body, size_t si
     request_join_cluster(load, request->cluster);
     stats->scripts_loaded++;
     link_send(request->link, load);
+}
+
+/* Is that script's SCRIPT LOAD one of those ahead? */
+static bool has_load(const struct writer *ahead, const char *body, size_t size)
+{
+    const char *at = ahead->data, *end = at + ahead->size;
+    while (at < end) {
+        at += sizeof load_words - 1;
+        size_t length = strtoul(at + 1, NULL, 10); /* behind '$' */
+        at = (const char *)memchr(at, '\n', (size_t)(end - at)) + 1;
+        if (length == size && memcmp(at, body, size) == 0) {
+            return true;
+        }
+        at += length + 2;
+    }
+    return false;
+}
+
+uint32_t scripts_keep_eval(const struct call *call, struct writer *ahead)
+{
+    (void)ahead;
+    scripts_see_eval(call);
+    return 0;
+}
+
+uint32_t scripts_keep_evalsha(const struct call *call, struct writer *ahead)
+{
+    size_t size;
+    const char *sha = call_arg(call, 1, &size);
+    const char *body = size == SCRIPTS_SHA ? scripts_find(sha, &size) : NULL;
+    if (!body || has_load(ahead, body, size)) {
+        return 0;
+    }
+    stats->scripts_loaded++;
+    writer_raw(ahead, load_words, sizeof load_words - 1);
+    writer_bulk(ahead, body, size);
+    return 1;
 }
 
 bool scripts_mend(struct request *request, const struct reply *reply)

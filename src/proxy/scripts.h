@@ -7,10 +7,12 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct call;
 struct reply;
 struct request;
+struct writer;
 
 enum { SCRIPTS_MEMORY = 16 * 1024 * 1024, SCRIPTS_BIGGEST = 1024 * 1024, SCRIPTS_SHA = 40 };
 
@@ -28,6 +30,10 @@ size_t scripts_memory(void);
 void scripts_see_eval(const struct call *call);
 void scripts_see_load(const struct call *call);
 void scripts_see_flush(const struct call *call);
+/* For those in a transaction, which runs too late to be mended: EVAL is
+ * remembered, EVALSHA's script is loaded ahead of the transaction, once. */
+uint32_t scripts_keep_eval(const struct call *call, struct writer *ahead);
+uint32_t scripts_keep_evalsha(const struct call *call, struct writer *ahead);
 /* A host's NOSCRIPT for a script that is known: SCRIPT LOAD, then the request
  * again, on the same link. What the client sent behind it may have run before. */
 bool scripts_mend(struct request *request, const struct reply *reply);

@@ -28,6 +28,7 @@ static void session_end(struct client *client)
     struct session *session = client->session;
     client->session = NULL;
     writer_deinit(&session->queued);
+    writer_deinit(&session->ahead);
     generation_leave(session->cluster->generation);
     free(session);
 }

@@ -25,6 +25,8 @@ struct session {
     bool spoiled;          /* a command was refused: EXEC will be, too */
     uint32_t commands;     /* queued */
     struct writer queued;  /* MULTI and what came behind it, as it will go to the host */
+    struct writer ahead;   /* what will be sent ahead of it: */
+    uint32_t ahead_count;  /* so many commands */
 
     /* Between WATCH and EXEC, DISCARD or UNWATCH */
     struct link *watcher; /* the private link that watches; NULL: none does */

@@ -27,7 +27,9 @@ static bool is_open(const struct client *client)
 static void forget_queued(struct session *session)
 {
     writer_deinit(&session->queued);
-    session->queued = (struct writer){0};
+    writer_deinit(&session->ahead);
+    session->queued = session->ahead = (struct writer){0};
+    session->ahead_count = 0;
     session->commands = 0;
     session->writes = false;
 }
@@ -150,6 +152,25 @@ static bool place(const struct call *call, struct session *session)
     return true;
 }
 
+/* How large it would be with one more command. */
+static size_t size_with(const struct session *session, size_t more)
+{
+    return session->ahead.size + session->queued.size + more + MULTI_SIZE + EXEC_SIZE;
+}
+
+/* What the command needs ahead of the transaction, if there is room for it. */
+static void keep_ahead(const struct call *call, struct session *session)
+{
+    const struct policy *policy = policy_of(call->request->query.command);
+    struct writer *ahead = &session->ahead;
+    size_t size = ahead->size;
+    uint32_t count = policy->kept ? policy->kept(call, ahead) : 0;
+    if (size_with(session, 0) > session->cluster->max_request)
+        ahead->size = size;
+    else
+        session->ahead_count += count;
+}
+
 /* Keeps the bytes, within the limit for one request. false: it has been failed. */
 static bool keep(const struct call *call, struct session *session)
 {
@@ -159,7 +180,7 @@ static bool keep(const struct call *call, struct session *session)
     if (session->spoiled) {
         return true; /* checked like the others, but it will not be sent */
     }
-    if (queued->size + query->size + MULTI_SIZE + EXEC_SIZE > limit) {
+    if (size_with(session, query->size) > limit) {
         call_fail(call, "ERR the transaction is larger than max_request (%zu bytes)", limit);
         return false;
     }
@@ -168,6 +189,7 @@ static bool keep(const struct call *call, struct session *session)
     }
     writer_raw(queued, query->bytes, query->size);
     session->commands++;
+    keep_ahead(call, session);
     session->writes |= (query->command->flags & (COMMAND_WRITE | COMMAND_MAY_REPLICATE)) != 0;
     return true;
 }
@@ -191,18 +213,25 @@ bool transaction_takes(struct client *client, struct request *request, const str
 /* The EXEC of the client takes over everything that is queued. */
 static void gather(struct request *request, struct session *session)
 {
-    struct writer *queued = &session->queued;
-    if (queued->size == 0) {
-        writer_raw(queued, multi, MULTI_SIZE);
+    struct writer all = session->ahead;
+    session->ahead = (struct writer){0};
+    if (session->queued.size == 0) {
+        writer_raw(&session->queued, multi, MULTI_SIZE);
     }
-    writer_raw(queued, exec, EXEC_SIZE);
+    if (all.size == 0) { /* nearly always */
+        writer_deinit(&all);
+        all = session->queued;
+        session->queued = (struct writer){0};
+    } else {
+        writer_raw(&all, session->queued.data, session->queued.size);
+    }
+    writer_raw(&all, exec, EXEC_SIZE);
     free(request->memory);
-    request->memory = queued->data;
-    request->memory_room = queued->room;
-    request->query.bytes = queued->data;
-    request->query.size = (uint32_t)queued->size;
-    request->before = session->commands + 1; /* +OK and as many +QUEUED */
-    *queued = (struct writer){0};
+    request->memory = all.data;
+    request->memory_room = all.room;
+    request->query.bytes = all.data;
+    request->query.size = (uint32_t)all.size;
+    request->before = session->ahead_count + 1 + session->commands; /* … +OK +QUEUED … */
     session_join(session, request);
 }
 
