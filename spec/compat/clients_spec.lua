@@ -90,6 +90,17 @@ describe("redis-cli", function()
     assert.same({ 100000, at.count }, { sum, used })
   end)
 
+  both("speaks RESP3", function(at)
+    assert.equal("2", cli(at, "-3", "hset", "h", "f", "v", "g", "w"))
+    assert.equal('1# "f" => "v"\n2# "g" => "w"', cli(at, "-3", "--no-raw", "hgetall", "h"))
+    assert.equal('1~ "one"', cli(at, "-3", "--no-raw", "eval", "redis.call('sadd', KEYS[1], 'one'); " ..
+      "redis.setresp(3); return redis.call('smembers', KEYS[1])", "1", "s"))
+    assert.equal("(nil)", cli(at, "-3", "--no-raw", "get", "none"))
+    assert.equal("(double) 1.5", cli(at, "-3", "--no-raw", "zincrby", "z", "1.5", "m"))
+    assert.equal("OK", cli(at, "-3", "mset", "x", "1", "y", "2", "z2", "3"))
+    assert.equal("1\n\n3", cli(at, "-3", "mget", "x", "none", "z2"))
+  end)
+
   both("hints and helps in a terminal", function(at)
     if not support.has("python3") then pending("no python3") end
     local out, code = run({
@@ -134,6 +145,10 @@ describe("redis-benchmark", function()
       for _, name in ipairs(list) do all[#all + 1] = name end
     end
     benchmark(at, all)
+  end)
+
+  both("runs them in RESP3", function(at)
+    benchmark(at, first, "-3", "-t", "ping,set,get,incr,lpush,rpush,lpop,rpop,sadd,hset,spop,zadd,zpopmin")
   end)
 
   both("runs them on random keys with 16 in a pipeline", function(at)

@@ -222,7 +222,8 @@ describe("failure", function()
       "LOADING Redis is loading the dataset in memory", "OOM command not allowed when used memory > 'maxmemory'.",
       "BUSY Redis is busy running a script.", "MASTERDOWN Link with MASTER is down", "NOREPLICAS Not enough",
       "READONLY You can't write against a read only replica.", "CLUSTERDOWN Hash slot not served",
-      "TRYAGAIN Multiple keys request during rehashing of slot", "ERR anything",
+      "TRYAGAIN Multiple keys request during rehashing of slot", "MOVED 3999 127.0.0.1:6381", "ASK 3999 127.0.0.1:6381",
+      "ERR anything",
     }
 
     it("goes to its client only, and the link stays", function()
