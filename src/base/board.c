@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/board.h"
 
+#include "base/tally.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,8 +21,9 @@ bool board_share(void)
     shared->last_reload_success = true;
     shared->started_at = time(NULL);
     board = shared;
-    stats_share(board->stats, &board->workers);
-    return true;
+    stats_share(board->stats, &board->workers, &board->stats_base);
+    slowlog_share(&board->slowlog);
+    return tally_share(BOARD_WORKERS, &board->workers);
 }
 
 void board_set_reason(const char *text)

@@ -3,6 +3,7 @@
  * worker only its own row and its own counters; everyone reads. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+#include "base/slowlog.h"
 #include "base/stats.h"
 
 #include <stdbool.h>
@@ -29,12 +30,14 @@ struct board {
     char reason[BOARD_REASON]; /* see board_reason */
     struct board_worker worker[BOARD_WORKERS];
     struct stats stats[BOARD_WORKERS];
+    struct stats stats_base; /* see stats_reset */
+    struct slowlog slowlog;
 };
 
 /* A private one until board_share. */
 extern struct board *board;
 
-/* Maps the board that children will inherit and points the stats to its rows.
+/* Maps the board that children will inherit, and points stats, tally and slow log to it.
  * false with errno when there is no memory. */
 bool board_share(void) __attribute__((warn_unused_result));
 

@@ -10,6 +10,8 @@ static struct stats private_row;
 struct stats *stats = &private_row;
 
 static const struct stats *shared_rows = &private_row;
+static struct stats private_base;
+static struct stats *base = &private_base;
 static const uint32_t private_count = 1;
 static const uint32_t *shared_count = &private_count;
 
@@ -25,8 +27,9 @@ void stats_use(struct stats *row)
     stats = row;
 }
 
-void stats_share(const struct stats *rows, const uint32_t *count)
+void stats_share(const struct stats *rows, const uint32_t *count, struct stats *base_row)
 {
+    base = base_row;
     shared_rows = rows;
     shared_count = count;
 }
@@ -46,6 +49,21 @@ void stats_sum(struct stats *sum)
     for (uint32_t i = 0; i < count; i++) {
         stats_add(sum, &shared_rows[i]);
     }
+}
+
+void stats_since(struct stats *sum)
+{
+    stats_sum(sum);
+#define STAT(name, help) sum->name -= sum->name < base->name ? sum->name : base->name;
+#include "base/stats.def"
+#undef STAT
+}
+
+void stats_reset(void)
+{
+    struct stats sum;
+    stats_sum(&sum);
+    *base = sum;
 }
 
 uint64_t stats_clients(void)

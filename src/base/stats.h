@@ -23,10 +23,15 @@ extern const size_t stats_field_count;
 void stats_add(struct stats *sum, const struct stats *from);
 
 /* Tells where the rows of all workers lie and how many there are by now (the
- * count is read anew each time: workers may be added). Both must stay. */
-void stats_share(const struct stats *rows, const uint32_t *count);
+ * count is read anew each time: workers may be added), and where the reset puts
+ * its base. All must stay. */
+void stats_share(const struct stats *rows, const uint32_t *count, struct stats *base);
 /* Adds up the rows of all workers; without stats_share, of this process. */
 void stats_sum(struct stats *sum);
+/* The same since the last stats_reset: for people, where the sums are for arithmetic. */
+void stats_since(struct stats *sum);
+/* What is counted so far is taken from what stats_since gives. */
+void stats_reset(void);
 /* Clients connected to all workers together, for max_clients. */
 uint64_t stats_clients(void);
 /* Those of them that wait in a blocking command. */

@@ -14,6 +14,7 @@
 #include "proxy/join.h"
 #include "proxy/lease.h"
 #include "proxy/link.h"
+#include "proxy/measure.h"
 #include "proxy/pin.h"
 #include "proxy/session.h"
 
@@ -53,6 +54,7 @@ static void answered(struct request *request, const struct reply *reply)
     struct client *client = request->client;
     struct reply instead = *reply;
     stats->clients_unblocked++;
+    measure_begin(request); /* that it blocked is no time of work */
     if (client) {
         struct session *session = client->session;
         if (session->unblocked) {

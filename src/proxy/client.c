@@ -12,6 +12,7 @@
 #include "proxy/listener.h"
 #include "proxy/login.h"
 #include "proxy/pause.h"
+#include "proxy/measure.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
 #include "proxy/subscriber.h"
@@ -102,6 +103,7 @@ void client_queue(struct client *client, struct request *request)
     request->query.client = client;
     request->query.db = client->db;
     request->query.resp = client->resp;
+    measure_begin(request);
     request->done = client_done;
     if (client->mute) {
         request->muted = true;
@@ -164,6 +166,7 @@ static void client_check_unread(struct client *client, size_t newest)
 void client_done(struct request *request, const struct reply *reply)
 {
     struct client *client = request->client;
+    measure_end(request, reply);
     if (!client) {
         stats->orphaned++;
         request_put(request);

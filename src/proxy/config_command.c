@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/slowlog.h"
+#include "base/stats.h"
+#include "base/tally.h"
 #include "proxy/call.h"
 #include "proxy/cluster.h"
 #include "proxy/glob.h"
@@ -32,14 +35,31 @@ static unsigned long long timeout(const struct cluster *cluster)
     return cluster ? (unsigned long long)cluster->client_timeout : 0;
 }
 
+static unsigned long long slow_usec(const struct cluster *cluster)
+{
+    (void)cluster;
+    return SLOWLOG_USEC;
+}
+
+static unsigned long long slow_entries(const struct cluster *cluster)
+{
+    (void)cluster;
+    return SLOWLOG_ENTRIES;
+}
+
 static const struct setting settings[] = {
     {"appendonly", "no", NULL},
     {"databases", "16", NULL}, /* Redis's default: only the hosts know */
+    {"latency-monitor-threshold", "0", NULL},
+    {"latency-tracking", "yes", NULL},
+    {"latency-tracking-info-percentiles", "50 99 99.9", NULL},
     {"maxclients", NULL, max_clients},
     {"maxmemory", "0", NULL},
     {"maxmemory-policy", "noeviction", NULL},
     {"proto-max-bulk-len", NULL, max_request},
     {"save", "", NULL},
+    {"slowlog-log-slower-than", NULL, slow_usec},
+    {"slowlog-max-len", NULL, slow_entries},
     {"timeout", NULL, timeout},
 };
 enum { SETTINGS = sizeof settings / sizeof *settings };
@@ -99,4 +119,11 @@ void config_command_get(struct call *call)
         }
     }
     call_reply(call, &reply);
+}
+
+void config_command_resetstat(struct call *call)
+{
+    stats_reset();
+    tally_reset();
+    call_ok(call);
 }

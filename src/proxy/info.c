@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -14,10 +13,13 @@
 
 #include "base/board.h"
 #include "base/stats.h"
+#include "base/tally.h"
+#include "base/usage.h"
 #include "base/version.h"
 #include "proxy/call.h"
 #include "proxy/cluster.h"
 #include "proxy/connection.h"
+#include "proxy/databases.h"
 #include "proxy/listener.h"
 #include "proxy/proxy.h"
 
@@ -44,7 +46,13 @@ static int port_of(const char *address)
     return strncmp(address, "unix:", 5) != 0 && colon ? atoi(colon + 1) : 0;
 }
 
-static void section_server(struct writer *out, const struct client *client)
+/* Who asks, and what the hosts have said. */
+struct inquiry {
+    const struct client *client;
+    const struct join *join; /* of databases_ask; NULL: they were not asked */
+};
+
+static void section_server(struct writer *out, const struct inquiry *inquiry)
 {
     struct utsname os;
     uname(&os);
@@ -53,62 +61,83 @@ static void section_server(struct writer *out, const struct client *client)
     writer_format(out, "os:%s %s %s\r\narch_bits:%zu\r\n", os.sysname, os.release, os.machine,
                   8 * sizeof(void *));
     writer_format(out, "multiplexing_api:libev\r\nprocess_id:%d\r\n", (int)getpid());
-    writer_format(out, "tcp_port:%d\r\nlisten:%s\r\n", port_of(client->listener->text),
-                  client->listener->text);
+    writer_format(out, "tcp_port:%d\r\nlisten:%s\r\n", port_of(inquiry->client->listener->text),
+                  inquiry->client->listener->text);
     writer_format(out, "uptime_in_seconds:%lld\r\nuptime_in_days:%lld\r\n", uptime(), uptime() / 86400);
 }
 
-static void section_clients(struct writer *out, const struct client *client)
+static void section_clients(struct writer *out, const struct inquiry *inquiry)
 {
-    const struct cluster *cluster = client_cluster(client);
+    const struct cluster *cluster = client_cluster(inquiry->client);
     writer_format(out, "connected_clients:%llu\r\n", (unsigned long long)stats_clients());
     writer_format(out, "maxclients:%u\r\nblocked_clients:%llu\r\ntracking_clients:0\r\n",
                   cluster ? cluster->max_clients : 0, (unsigned long long)stats_blocked());
-    writer_format(out, "worker_clients:%llu\r\n", (unsigned long long)client->proxy->client_count);
+    writer_format(out, "worker_clients:%llu\r\n", (unsigned long long)inquiry->client->proxy->client_count);
 }
 
-/* Bytes of this process in memory, 0 when the system does not say. */
-static unsigned long long resident(void)
+/* Of all workers; of this process where there are none. */
+static struct usage usage_of_workers(void)
 {
-    unsigned long long all, pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    if (file) {
-        if (fscanf(file, "%llu %llu", &all, &pages) != 2) {
-            pages = 0;
+    struct usage sum = {0};
+    for (uint32_t i = 0; i < board->workers; i++) {
+        if (board->worker[i].pid != 0) {
+            usage_add(&sum, (pid_t)board->worker[i].pid);
         }
-        fclose(file);
     }
-    return pages * (unsigned long long)sysconf(_SC_PAGESIZE);
+    if (sum.resident == 0) {
+        usage_add(&sum, getpid());
+    }
+    return sum;
 }
 
-static void section_memory(struct writer *out, const struct client *client)
+/* As Redis writes a size for people. */
+static void write_size(struct writer *out, const char *name, uint64_t bytes)
 {
-    (void)client;
-    struct mallinfo2 heap = mallinfo2();
-    writer_format(out, "used_memory:%zu\r\nused_memory_rss:%llu\r\n", heap.uordblks + heap.hblkhd,
-                  resident());
-    writer_format(out, "maxmemory:0\r\nmaxmemory_policy:noeviction\r\nmem_allocator:libc\r\n");
+    static const char units[] = "BKMGTP";
+    double size = (double)bytes;
+    size_t unit = 0;
+    while (size >= 1024 && unit + 2 < sizeof units) {
+        size /= 1024;
+        unit++;
+    }
+    writer_format(out, "%s:%llu\r\n%s_human:%.*f%c\r\n", name, (unsigned long long)bytes, name,
+                  unit > 0 ? 2 : 0, size, units[unit]);
+}
+
+static void section_memory(struct writer *out, const struct inquiry *inquiry)
+{
+    (void)inquiry;
+    const struct usage usage = usage_of_workers();
+    write_size(out, "used_memory", usage.own);
+    write_size(out, "used_memory_rss", usage.resident);
+    write_size(out, "maxmemory", 0);
+    writer_format(out, "maxmemory_policy:noeviction\r\nmem_allocator:libc\r\n");
 }
 
 /* ioredis waits until loading is 0. */
-static void section_persistence(struct writer *out, const struct client *client)
+static void section_persistence(struct writer *out, const struct inquiry *inquiry)
 {
-    (void)client;
+    (void)inquiry;
     writer_format(out, "loading:0\r\nasync_loading:0\r\nrdb_bgsave_in_progress:0\r\naof_enabled:0\r\n");
 }
 
-static void section_stats(struct writer *out, const struct client *client)
+static void section_stats(struct writer *out, const struct inquiry *inquiry)
 {
-    (void)client;
+    (void)inquiry;
     struct stats sum;
-    stats_sum(&sum);
+    struct tally_error errors[TALLY_ERRORS];
+    uint64_t error_replies = 0;
+    stats_since(&sum);
+    for (size_t i = 0, count = tally_errors(errors); i < count; i++) {
+        error_replies += errors[i].count;
+    }
     const struct {
         const char *name;
         uint64_t value;
     } redis[] = {
         {"total_connections_received", sum.clients_accepted}, {"total_commands_processed", sum.requests},
         {"total_net_input_bytes", sum.input_bytes},           {"total_net_output_bytes", sum.output_bytes},
-        {"rejected_connections", sum.clients_refused},        {"total_error_replies", sum.errors},
+        {"rejected_connections", sum.clients_refused},        {"total_error_replies", error_replies},
     };
     for (size_t i = 0; i < sizeof redis / sizeof *redis; i++) {
         writer_format(out, "%s:%llu\r\n", redis[i].name, (unsigned long long)redis[i].value);
@@ -118,29 +147,89 @@ static void section_stats(struct writer *out, const struct client *client)
 #undef STAT
 }
 
-static void section_replication(struct writer *out, const struct client *client)
+static void section_replication(struct writer *out, const struct inquiry *inquiry)
 {
-    (void)client;
+    (void)inquiry;
     writer_format(out, "role:master\r\nconnected_slaves:0\r\n");
 }
 
-static double seconds(struct timeval time)
+static void section_cpu(struct writer *out, const struct inquiry *inquiry)
 {
-    return (double)time.tv_sec + (double)time.tv_usec / 1e6;
+    (void)inquiry;
+    const struct usage usage = usage_of_workers();
+    writer_format(out, "used_cpu_sys:%.6f\r\nused_cpu_user:%.6f\r\n", usage.system, usage.user);
 }
 
-static void section_cpu(struct writer *out, const struct client *client)
+static void section_modules(struct writer *out, const struct inquiry *inquiry)
 {
-    (void)client;
-    struct rusage used;
-    getrusage(RUSAGE_SELF, &used);
-    writer_format(out, "used_cpu_sys:%.6f\r\nused_cpu_user:%.6f\r\n", seconds(used.ru_stime),
-                  seconds(used.ru_utime));
+    (void)out;
+    (void)inquiry;
 }
 
-static void section_cluster(struct writer *out, const struct client *client)
+/* ---- what commands did ---- */
+
+static void section_commandstats(struct writer *out, const struct inquiry *inquiry)
 {
-    (void)client;
+    (void)inquiry;
+    for (uint32_t id = 0; id < command_count() && id < TALLY_COMMANDS; id++) {
+        const struct tally_count count = tally_counts(id);
+        if (count.calls == 0 && count.rejected == 0) {
+            continue;
+        }
+        double each = count.calls > 0 ? (double)count.usec / (double)count.calls : 0;
+        writer_format(out,
+                      "cmdstat_%s:calls=%llu,usec=%llu,usec_per_call=%.2f,rejected_calls=%llu,"
+                      "failed_calls=%llu\r\n",
+                      command_row(id)->name, (unsigned long long)count.calls, (unsigned long long)count.usec,
+                      each, (unsigned long long)count.rejected, (unsigned long long)count.failed);
+    }
+}
+
+static void section_errorstats(struct writer *out, const struct inquiry *inquiry)
+{
+    (void)inquiry;
+    struct tally_error errors[TALLY_ERRORS];
+    size_t count = tally_errors(errors);
+    for (size_t i = 0; i < count; i++) {
+        writer_format(out, "errorstat_%s:count=%llu\r\n", errors[i].name,
+                      (unsigned long long)errors[i].count);
+    }
+}
+
+/* The duration that a share of the calls did not exceed, µs. */
+static uint64_t percentile(const struct tally_times *times, uint64_t calls, double share)
+{
+    uint64_t seen = 0;
+    for (uint32_t i = 0; i < TALLY_BUCKETS; i++) {
+        seen += times->at[i];
+        if ((double)seen >= (double)calls * share) {
+            return tally_bucket_end(i);
+        }
+    }
+    return tally_bucket_end(TALLY_BUCKETS - 1);
+}
+
+static void section_latencystats(struct writer *out, const struct inquiry *inquiry)
+{
+    (void)inquiry;
+    for (uint32_t id = 0; id < command_count() && id < TALLY_COMMANDS; id++) {
+        const struct tally_times times = tally_times(id);
+        uint64_t calls = 0;
+        for (uint32_t i = 0; i < TALLY_BUCKETS; i++) {
+            calls += times.at[i];
+        }
+        if (calls > 0) {
+            writer_format(out, "latency_percentiles_usec_%s:p50=%llu.000,p99=%llu.000,p99.9=%llu.000\r\n",
+                          command_row(id)->name, (unsigned long long)percentile(&times, calls, 0.5),
+                          (unsigned long long)percentile(&times, calls, 0.99),
+                          (unsigned long long)percentile(&times, calls, 0.999));
+        }
+    }
+}
+
+static void section_cluster(struct writer *out, const struct inquiry *inquiry)
+{
+    (void)inquiry;
     writer_format(out, "cluster_enabled:0\r\n");
 }
 
@@ -169,9 +258,9 @@ static void write_host(struct writer *out, uint32_t number, const struct host *h
     writer_raw(out, "\r\n", 2);
 }
 
-static void section_hosts(struct writer *out, const struct client *client)
+static void section_hosts(struct writer *out, const struct inquiry *inquiry)
 {
-    const struct cluster *cluster = client_cluster(client);
+    const struct cluster *cluster = client_cluster(inquiry->client);
     writer_format(out, "cluster:%s\r\nhosts:%u\r\n", cluster ? cluster->name : "",
                   cluster ? cluster->count : 0);
     for (uint32_t i = 0; cluster && i < cluster->count; i++) {
@@ -179,9 +268,9 @@ static void section_hosts(struct writer *out, const struct client *client)
     }
 }
 
-static void section_nydus(struct writer *out, const struct client *client)
+static void section_nydus(struct writer *out, const struct inquiry *inquiry)
 {
-    (void)client;
+    (void)inquiry;
     char reason[BOARD_REASON];
     board_reason(reason, sizeof reason);
     for (char *c = reason; *c; c++)
@@ -195,39 +284,60 @@ static void section_nydus(struct writer *out, const struct client *client)
                   board->last_reload_success, reason);
 }
 
-static void section_keyspace(struct writer *out, const struct client *client)
+static void section_keyspace(struct writer *out, const struct inquiry *inquiry)
 {
-    (void)out;
-    (void)client; /* only the hosts know: INFO keyspace of theirs */
+    if (inquiry->join) {
+        databases_write(out, inquiry->join);
+    }
 }
 
 /* ---- INFO ---- */
 
+enum { ASKED_FOR = 1, ASKS_HOSTS = 2 };
+
+/* Redis's sections in its order, then our own. */
 static const struct section {
     const char *name; /* as its head is written; asked for in any case */
-    void (*write)(struct writer *out, const struct client *client);
+    void (*write)(struct writer *out, const struct inquiry *inquiry);
+    int traits; /* ASKED_FOR: not there by itself; ASKS_HOSTS: needs databases_ask */
 } sections[] = {
-    {"Server", section_server},
-    {"Clients", section_clients},
-    {"Memory", section_memory},
-    {"Persistence", section_persistence},
-    {"Stats", section_stats},
-    {"Replication", section_replication},
-    {"CPU", section_cpu},
-    {"Hosts", section_hosts},
-    {"Nydus", section_nydus},
-    {"Cluster", section_cluster},
-    {"Keyspace", section_keyspace},
+    {"Server", section_server, 0},
+    {"Clients", section_clients, 0},
+    {"Memory", section_memory, 0},
+    {"Persistence", section_persistence, 0},
+    {"Stats", section_stats, 0},
+    {"Replication", section_replication, 0},
+    {"CPU", section_cpu, 0},
+    {"Modules", section_modules, 0},
+    {"Commandstats", section_commandstats, ASKED_FOR},
+    {"Errorstats", section_errorstats, 0},
+    {"Latencystats", section_latencystats, ASKED_FOR},
+    {"Cluster", section_cluster, 0},
+    {"Keyspace", section_keyspace, ASKS_HOSTS},
+    {"Hosts", section_hosts, 0},
+    {"Nydus", section_nydus, 0},
 };
-enum { SECTIONS = sizeof sections / sizeof *sections, ALL_SECTIONS = (1 << SECTIONS) - 1 };
+enum { SECTIONS = sizeof sections / sizeof *sections };
+
+/* The bits of the sections that have none of these traits. */
+static uint32_t sections_without(int traits)
+{
+    uint32_t bits = 0;
+    for (size_t i = 0; i < SECTIONS; i++) {
+        if (!(sections[i].traits & traits)) {
+            bits |= 1u << i;
+        }
+    }
+    return bits;
+}
 
 static uint32_t section_bits(const char *name, size_t size)
 {
-    static const char *const all[] = {"all", "everything", "default"};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        if (call_word_is(name, size, all[i])) {
-            return ALL_SECTIONS;
-        }
+    if (call_word_is(name, size, "default")) {
+        return sections_without(ASKED_FOR);
+    }
+    if (call_word_is(name, size, "all") || call_word_is(name, size, "everything")) {
+        return sections_without(0);
     }
     for (size_t i = 0; i < SECTIONS; i++) {
         if (call_word_is(name, size, sections[i].name)) {
@@ -237,23 +347,47 @@ static uint32_t section_bits(const char *name, size_t size)
     return 0; /* Redis, too, has nothing to say of a section it does not know */
 }
 
-void info_answer(struct call *call)
+static uint32_t sections_asked(const struct call *call)
 {
     const char *bytes = call->request->query.bytes;
     struct resp_cursor cursor = call_args(call, 1);
     struct resp_arg arg;
-    struct writer text = {0};
-    uint32_t asked = call_argc(call) == 1 ? ALL_SECTIONS : 0;
+    uint32_t asked = call_argc(call) == 1 ? sections_without(ASKED_FOR) : 0;
     while (resp_cursor_next(&cursor, &arg)) {
         asked |= section_bits(bytes + arg.at, arg.size);
     }
-    for (size_t i = 0; i < SECTIONS; i++) {
+    return asked;
+}
+
+static void info_write(struct request *request, uint32_t asked, const struct join *join)
+{
+    const struct inquiry inquiry = {.client = request->client, .join = join};
+    struct writer text = {0}, reply = {.resp = request->query.resp};
+    for (size_t i = 0; inquiry.client && i < SECTIONS; i++) {
         if (asked >> i & 1) {
             writer_format(&text, "%s# %s\r\n", text.size > 0 ? "\r\n" : "", sections[i].name);
-            sections[i].write(&text, call->client);
+            sections[i].write(&text, &inquiry);
         }
     }
-    call_verbatim(call, &text);
+    writer_verbatim(&reply, text.size > 0 ? text.data : "", text.size);
+    request_answer(request, reply.data, reply.size);
+    writer_deinit(&text);
+    writer_deinit(&reply);
+}
+
+static void info_finish(struct join *join)
+{
+    info_write(join->request, join->place, join);
+}
+
+void info_answer(struct call *call)
+{
+    uint32_t asked = sections_asked(call);
+    if (asked & ~sections_without(ASKS_HOSTS)) {
+        databases_ask(call->request, asked, info_finish);
+    } else {
+        info_write(call->request, asked, NULL);
+    }
 }
 
 /* ---- MEMORY, TIME and ROLE ---- */
@@ -264,8 +398,9 @@ void info_memory_doctor(struct call *call)
     struct mallinfo2 heap = mallinfo2();
     writer_format(&text,
                   "Nydus keeps no data; ask MEMORY DOCTOR of each host. This worker has allocated %zu bytes, "
-                  "%zu more are free in its heap, and %llu are in memory.\n",
-                  heap.uordblks + heap.hblkhd, heap.fordblks, resident());
+                  "%zu more are free in its heap; all workers together have %llu in memory.\n",
+                  heap.uordblks + heap.hblkhd, heap.fordblks,
+                  (unsigned long long)usage_of_workers().resident);
     call_verbatim(call, &text);
 }
 
@@ -274,7 +409,6 @@ void info_memory_purge(struct call *call)
     malloc_trim(0);
     call_ok(call);
 }
-
 
 void info_time(struct call *call)
 {

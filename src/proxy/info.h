@@ -5,8 +5,9 @@
 struct call;
 
 /* INFO [section …]: the fields of Redis that programs look for, and Nydus's
- * own. Sums over all workers are in `clients` and `stats`; the rest is the
- * worker's that was asked. Passwords are in none of it. */
+ * own, of all workers; worker_clients and the section of hosts are as the
+ * worker sees it that was asked. Keyspace asks the hosts, so that INFO answers
+ * when they have. Passwords are in none of it. */
 void info_answer(struct call *call);
 /* What Nydus's own memory is like; and gives back what it does not need. */
 void info_memory_doctor(struct call *call);

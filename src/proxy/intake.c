@@ -110,7 +110,7 @@ static const struct command *find_learned_sub(struct client *client, struct requ
     return row;
 }
 
-/* The command's row, or NULL when the request has been failed, or is kept and its client held. */
+/* The command's row, in the request, too; NULL: that has been failed, or is kept and its client held. */
 static const struct command *find_command(struct client *client, struct request *request, const char *start,
                                           const struct resp_request *scan)
 {
@@ -129,6 +129,7 @@ static const struct command *find_command(struct client *client, struct request 
             return NULL;
         command = row;
     }
+    request->query.command = command;
     if (command_arity_fits(command, scan->argc))
         return command;
     bool aborts = transaction_aborts(client, command);
@@ -183,7 +184,7 @@ static void intake_request(struct client *client, struct batch *batch, struct re
             transaction_spoil(client);
         return;
     }
-    request->query.command = client->command = command;
+    client->command = command;
     if (!cluster) {
         transaction_spoil(client);
         request_fail(request, FAILURE_LOCAL, "ERR cluster '%s' is no longer configured",

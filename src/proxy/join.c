@@ -359,6 +359,7 @@ struct request *join_part(struct join *join, uint32_t index)
     part->query.client = whole->query.client;
     part->query.db = whole->query.db;
     part->query.resp = whole->query.resp;
+    part->arrived = whole->arrived;
     part->done = join_part_done;
     part->join = join;
     part->part = index;

@@ -2,6 +2,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/latency_command.h"
 
+#include <string.h>
+
+#include "base/tally.h"
 #include "proxy/call.h"
 
 static void answer_nothing(struct call *call)
@@ -42,4 +45,97 @@ void latency_command_doctor(struct call *call)
     writer_format(&text, "Nydus watches no latency events. Ask SLOWLOG GET or NYDUS SLOWLOG what was slow, "
                          "LATENCY HISTOGRAM how long commands take, and INFO hosts how the hosts are.\n");
     call_verbatim(call, &text);
+}
+
+/* ---- HISTOGRAM ---- */
+
+/* For each power of two of microseconds, how many calls took no longer; only
+ * where there are more than for the one before, as Redis leaves them out. */
+static void write_histogram(struct writer *out, const struct tally_times *times, uint64_t *calls)
+{
+    struct writer edges = {.resp = out->resp};
+    uint64_t seen = 0, told = 0, edge = 1;
+    size_t count = 0;
+    for (uint32_t i = 0; i < TALLY_BUCKETS; i++) {
+        seen += times->at[i];
+        bool last = i + 1 == TALLY_BUCKETS || tally_bucket_end(i + 1) > edge;
+        if (last && seen > told) {
+            writer_integer(&edges, (int64_t)edge);
+            writer_integer(&edges, (int64_t)seen);
+            told = seen;
+            count++;
+        }
+        edge = last ? edge * 2 : edge;
+    }
+    writer_map(out, count);
+    writer_raw(out, edges.data, edges.size);
+    writer_deinit(&edges);
+    *calls = seen;
+}
+
+/* Nothing when the command never ran. Returns how many were written. */
+static size_t write_command(struct writer *out, const struct command *command)
+{
+    if (command->id >= TALLY_COMMANDS || tally_counts(command->id).calls == 0) {
+        return 0;
+    }
+    struct writer histogram = {.resp = out->resp};
+    const struct tally_times times = tally_times(command->id);
+    uint64_t calls;
+    write_histogram(&histogram, &times, &calls);
+    writer_text(out, command->name);
+    writer_map(out, 2);
+    writer_text(out, "calls");
+    writer_integer(out, (int64_t)calls);
+    writer_text(out, "histogram_usec");
+    writer_raw(out, histogram.data, histogram.size);
+    writer_deinit(&histogram);
+    return 1;
+}
+
+/* A command and its subcommands, whose rows follow it. */
+static size_t write_family(struct writer *out, const struct command *command)
+{
+    size_t count = write_command(out, command);
+    if (!(command->flags & COMMAND_CONTAINER)) {
+        return count;
+    }
+    for (size_t id = command->id + 1u; id < command_count(); id++) {
+        if (!(command_row(id)->flags & COMMAND_SUBCOMMAND)) {
+            break;
+        }
+        count += write_command(out, command_row(id));
+    }
+    return count;
+}
+
+static size_t write_named(struct writer *out, const char *name, size_t size)
+{
+    const char *bar = memchr(name, '|', size);
+    size_t first = bar ? (size_t)(bar - name) : size;
+    const struct command *command = command_find(name, first);
+    if (command && bar) {
+        command = command_find_sub(command, bar + 1, size - first - 1);
+        return command ? write_command(out, command) : 0;
+    }
+    return command ? write_family(out, command) : 0;
+}
+
+void latency_command_histogram(struct call *call)
+{
+    const char *bytes = call->request->query.bytes;
+    struct resp_cursor cursor = call_args(call, 2);
+    struct resp_arg arg;
+    struct writer pairs = call_writer(call), reply = call_writer(call);
+    size_t count = 0;
+    while (resp_cursor_next(&cursor, &arg)) {
+        count += write_named(&pairs, bytes + arg.at, arg.size);
+    }
+    for (size_t id = 0; call_argc(call) == 2 && id < command_count(); id++) {
+        count += write_command(&pairs, command_row(id));
+    }
+    writer_map(&reply, count);
+    writer_raw(&reply, pairs.data, pairs.size);
+    writer_deinit(&pairs);
+    call_reply(call, &reply);
 }

@@ -10,3 +10,5 @@ void latency_command_history(struct call *call);
 void latency_command_reset(struct call *call);
 void latency_command_graph(struct call *call);
 void latency_command_doctor(struct call *call);
+/* LATENCY HISTOGRAM [command …]: of all workers, since CONFIG RESETSTAT. */
+void latency_command_histogram(struct call *call);

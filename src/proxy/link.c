@@ -11,6 +11,7 @@
 #include "proxy/dispatch.h"
 #include "proxy/feed.h"
 #include "proxy/host.h"
+#include "proxy/measure.h"
 #include "proxy/proxy.h"
 
 #include <errno.h>
@@ -184,6 +185,7 @@ static void link_ready(struct link *link)
     link->state = LINK_READY;
     link->tries = 0;
     link->heard = link->used = link_now(link);
+    link->begun = measure_clock;
     stats->links_opened++;
     host_succeeded(link->host, link->keep);
     link_mark_dirty(link);
@@ -226,8 +228,10 @@ static void link_greeted(struct link *link, const char *bytes, size_t size)
 static void link_queue(struct link *link, struct request *request)
 {
     double now = link_now(link);
-    if (!link->head)
+    if (!link->head) {
         link->heard = now;
+        link->begun = measure_clock;
+    }
     request->queued_at = now + request->query.size * SECONDS_PER_BYTE;
     request->link_next = NULL;
     if (link->tail)
@@ -337,6 +341,7 @@ static struct request *link_pop(struct link *link)
     if (!link->head)
         link->tail = NULL;
     request_prefetch(link->head);
+    link->begun = measure_clock;
     link->depth--;
     request->chunk->users--;
     request->chunk = NULL;
@@ -359,6 +364,7 @@ static void link_reply(struct link *link, const struct reply *reply)
         link->head->before--;
         return;
     }
+    measure_reply(link, link->head);
     struct request *request = link_pop(link);
     if (reply->bytes[0] != '-' || !dispatch_mends(request, reply))
         request->done(request, reply);
@@ -598,6 +604,8 @@ static void link_expire(struct link *link, double before)
     while (*place && (*place)->queued_at < before) {
         struct request *request = *place;
         if (!is_tombstone(request)) {
+            if (request == link->head)
+                measure_reply(link, request);
             *place = link_bury(request);
             if (link->tail == request)
                 link->tail = *place;

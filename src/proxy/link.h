@@ -72,6 +72,7 @@ struct link {
     bool dead;
     bool leased;      /* a private link that somebody has; see lease.h */
     double allowance; /* seconds that its command may block, added to its deadline; INFINITY: for ever */
+    uint64_t begun; /* measure_clock when the host could begin with the first request of the queue */
     double since; /* proxy clock when it began to connect */
     double heard; /* proxy clock at the last byte from the host, or of the first wait for one */
     double idle;  /* `heard` when the last reply that was for nobody (a PING's) came */

@@ -111,7 +111,7 @@ void nydus_command_stats(struct call *call)
 {
     struct stats sum;
     struct writer reply = call_writer(call);
-    stats_sum(&sum);
+    stats_since(&sum);
     writer_map(&reply, stats_field_count);
 #define STAT(name, help) write_number(&reply, #name, sum.name);
 #include "base/stats.def"
@@ -197,8 +197,10 @@ void nydus_command_help(struct call *call)
         "    Reads the configuration again, as SIGHUP does; answers when that is over.",
         "ROUTE <command> [<argument> ...]",
         "    Where the command would go, and why. It is not sent.",
+        "SLOWLOG [<count>]",
+        "    The entries of SLOWLOG GET, with the host and the microseconds in the queue and there.",
         "STATS",
-        "    The counters of all workers.",
+        "    The counters of all workers, since the start or CONFIG RESETSTAT.",
         "HELP",
         "    This help.",
     };

@@ -10,7 +10,7 @@ struct proxy;
 void nydus_command_hosts(struct call *call);
 /* Where a command would go, and why: the lines of nydus --route. */
 void nydus_command_route(struct call *call);
-/* The counters of base/stats.def, over all workers. */
+/* The counters of base/stats.def, over all workers, since CONFIG RESETSTAT. */
 void nydus_command_stats(struct call *call);
 void nydus_command_generation(struct call *call);
 /* Asks the master for a reload; the client waits until nydus_command_reloaded. */

@@ -22,6 +22,7 @@
 #include "proxy/pubsub.h"
 #include "proxy/scripts.h"
 #include "proxy/select.h"
+#include "proxy/slowlog_command.h"
 #include "proxy/sort.h"
 #include "proxy/transaction.h"
 #include "proxy/watch.h"
@@ -156,6 +157,8 @@ static bool several_hosts(const struct call *call)
 #define ANSWERED(text, function) {.name = (text), .answer = (function)},
 #define ANSWERED_OR_SENT(text, function) {.name = (text), .answer = (function), .inside = INSIDE_SENT},
 #define LOGS_IN(text, function) {.name = (text), .answer = (function), .sends = true},
+#define ASKS(text, function) \
+    {.name = (text), .answer = (function), .sends = true, .inside = INSIDE_SENT},
 #define AT_ONCE(text, function) \
     {.name = (text), .answer = (function), .sends = true, .inside = INSIDE_AT_ONCE},
 #define SWITCHES(text, condition, function, ...) \

@@ -12,6 +12,7 @@
 #include "proxy/listener.h"
 #include "proxy/login.h"
 #include "proxy/pause.h"
+#include "proxy/measure.h"
 #include "proxy/nydus_command.h"
 #include "proxy/request.h"
 #include "proxy/subscription.h"
@@ -93,6 +94,14 @@ static void check_drained(struct proxy *proxy)
     drained(proxy);
 }
 
+/* Before anything else that the loop has woken for. */
+static void turn_begin(struct ev_loop *loop, ev_check *watcher, int events)
+{
+    (void)watcher;
+    (void)events;
+    measure_turn(ev_now(loop));
+}
+
 /* Before the loop sleeps: what this turn has gathered goes out, links first. */
 static void turn_end(struct ev_loop *loop, ev_prepare *watcher, int events)
 {
@@ -171,6 +180,9 @@ struct proxy *proxy_create(struct ev_loop *loop)
     proxy->loop = loop;
     proxy->next_client_id = proxy->client_id_step = 1;
     proxy->scratch = xmalloc(PROXY_READ_SIZE);
+    ev_check_init(&proxy->check, turn_begin);
+    ev_set_priority(&proxy->check, EV_MAXPRI);
+    ev_check_start(loop, &proxy->check);
     ev_prepare_init(&proxy->prepare, turn_end);
     proxy->prepare.data = proxy;
     ev_prepare_start(loop, &proxy->prepare);
@@ -201,6 +213,7 @@ void proxy_destroy(struct proxy *proxy)
         generation_unref(proxy->generation);
     bury_dead(proxy);
     hub_destroy_all(proxy);
+    ev_check_stop(proxy->loop, &proxy->check);
     ev_prepare_stop(proxy->loop, &proxy->prepare);
     ev_idle_stop(proxy->loop, &proxy->spin);
     ev_timer_stop(proxy->loop, &proxy->janitor);

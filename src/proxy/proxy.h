@@ -41,7 +41,8 @@ struct proxy {
     ev_timer pause_over;
     bool draining; /* no new clients; leave when the last is gone */
     void (*drained)(struct proxy *proxy);
-    ev_prepare prepare;
+    ev_check check; /* first of a turn */
+    ev_prepare prepare; /* last of a turn */
     ev_idle spin; /* keeps the loop from sleeping while replies are held back */
     ev_timer janitor;
     double clock; /* seconds this loop has been awake: what deadlines of hosts are measured by */

@@ -39,7 +39,7 @@ struct reply {
 
 typedef void request_done(struct request *request, const struct reply *reply);
 
-enum { REQUEST_SMALL_REPLY = 48 }; /* replies that wait for their turn inside the request */
+enum { REQUEST_SMALL_REPLY = 40 }; /* replies that wait for their turn inside the request */
 
 struct request {
     struct query query;        /* first: target and script layers see this */
@@ -61,6 +61,7 @@ struct request {
     bool mended;      /* was sent to its host again, after what that lacked: not a third time */
     uint32_t before;  /* replies that come before its own, for nobody: those of MULTI and what it queued */
     double queued_at; /* proxy clock when it was given to the link */
+    uint64_t arrived; /* measure_clock; 0: nobody measures it */
     char *reply;      /* answered: the reply, in `small` or from malloc */
     size_t reply_size;
     char small[REQUEST_SMALL_REPLY];

@@ -82,6 +82,7 @@ NEWER[#NEWER + 1] = { "nydus", -2, {}, 0, 0, 0, { "@slow" }, {}, {}, {
   own("nydus|hosts", 2),
   own("nydus|reload", 2),
   own("nydus|route", -3),
+  own("nydus|slowlog", -2),
   own("nydus|stats", 2),
 } }
 

@@ -5,6 +5,7 @@
 #include "base/board.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/tally.h"
 #include "proxy/nydus_command.h"
 #include "proxy/proxy.h"
 #include "server/channel.h"
@@ -285,6 +286,7 @@ int worker_run(const struct worker_options *options)
     if (getppid() != options->master)
         return 1;
     stats_use(&board->stats[options->slot]);
+    tally_use(options->slot);
 
     struct worker worker = {.options = options};
     worker_setup(&worker);
