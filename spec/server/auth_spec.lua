@@ -71,7 +71,7 @@ describe("auth", function()
       same({
         "GET a", "PING", "SET a 1", "MULTI", "INFO", "CLIENT ID", "COMMAND", "CONFIG GET *", "SUBSCRIBE c", "SHUTDOWN",
         "FOO", "FOO a b", "GET", "GET a b c", "CONFIG FOO", "CONFIG", "ECHO", "AUTH", "AUTH a b c",
-        "EXEC", "RESET", "GET a", "HELLO", "HELLO 4", "HELLO x", "HELLO 2", "HELLO 2 SETNAME", "HELLO 2 SETNAME foo",
+        "EXEC", "RESET", "GET a", "HELLO", "HELLO 3", "HELLO 4", "HELLO x", "HELLO 2", "HELLO 2 SETNAME", "HELLO 2 SETNAME foo",
         "AUTH bad", "AUTH ann bad", "AUTH nobody pw", "AUTH default", "HELLO 2 AUTH default bad", "GET a",
       })
     end)
@@ -155,6 +155,9 @@ describe("auth", function()
       local client = nydus:client()
       assert.equal("table", type(client:call("HELLO", "2", "AUTH", "ann", "pw", "SETNAME", "joe")))
       assert.matches("name=joe .* user=ann ", client:call("CLIENT", "LIST"))
+      client = nydus:client()
+      client:command("HELLO", "3", "AUTH", "default", SECRET)
+      assert.matches("^%%7\r\n", select(2, client:read()))
     end)
 
     it("drop the right again, when the password is wrong: Redis would keep it", function()
@@ -295,6 +298,14 @@ describe("auth", function()
       assert.matches("^NOPERM ", client:call("FLUSHALL").err)
       assert.matches("^EXECABORT ", client:call("EXEC").err)
       assert.equal("v", client:call("GET", "k"))
+    end)
+
+    it("is told by --route", function()
+      local code, out = support.nydus_run({ "--route", "FLUSHALL", "--route", "GET k", "config.lua",
+        config = [[return { listen = 6380, hosts = { {} }, deny = { "@dangerous" } }]] })
+      assert.equal(0, code)
+      assert.matches("refused  to everybody, by `deny` in the configuration\n", out)
+      assert.equal(1, select(2, out:gsub("refused", "")))
     end)
   end)
 

@@ -5,6 +5,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/explanation.h"
 
+#include "proxy/account.h"
 #include "proxy/client.h"
 #include "proxy/cluster.h"
 #include "proxy/dispatch.h"
@@ -235,6 +236,10 @@ static void route_conclude(struct writer *out, const struct route *route)
 static void route_cluster(struct writer *out, struct route *route, const struct cluster *cluster)
 {
     writer_format(out, "  cluster %s\n", cluster->name);
+    if (cluster->accounts && command_set_has(&cluster->accounts->denied, route->command)) {
+        say(out, "refused", "to everybody, by `deny` in the configuration");
+        return;
+    }
     route->leaf_count = 0;
     for (uint32_t i = 0; i < route->keys.count; i++)
         route_key(out, route, cluster, i);
