@@ -12,8 +12,21 @@ local function set_of(...)
   return set
 end
 
+local function set_has(set, command) -- as in command_set.h, for what has a row
+  return bit.band(bit.rshift(set.rows[math.floor(command.id / 64)], command.id % 64), 1ULL) == 1ULL
+end
+
 local function has(set, name)
-  return C.command_set_has_name(set, name)
+  local command = C.command_find(name:match("^[^|]+"), #name:match("^[^|]+"))
+  local sub = name:match("|(.+)")
+  return set_has(set, sub and C.command_find_sub(command, sub, #sub) or command)
+end
+
+-- The same for one that a host has taught.
+local function has_learned(set, name, category)
+  local row = ffi.new("struct command", { name = name, categories = category and C.command_category(category, #category) })
+  row.id = C.COMMAND_IDS - 1
+  return C.command_set_has_learned(set, row)
 end
 
 -- Every command of the table with as many arguments as it needs.
@@ -86,10 +99,22 @@ describe("a set of commands", function()
       { { "+json.ge" }, false }, { { "+json.gett" }, false },
     }
     for _, case in ipairs(cases) do
-      assert.equal(case[2], has(set_of(unpack(case[1])), "json.get"), table.concat(case[1], " "))
+      assert.equal(case[2], has_learned(set_of(unpack(case[1])), "json.get"), table.concat(case[1], " "))
     end
-    assert.is_true(has(set_of("+ft.config"), "ft.config|get"))
-    assert.is_false(has(set_of("+ft.config|set"), "ft.config|get"))
+    assert.is_true(has_learned(set_of("+ft.config"), "ft.config|get"))
+    assert.is_false(has_learned(set_of("+ft.config|set"), "ft.config|get"))
+  end)
+
+  it("loses what the table lacks by its category, but gets it so only when it is wide", function()
+    assert.is_false(has_learned(set_of("+@all", "-@write"), "json.set", "write"))
+    assert.is_true(has_learned(set_of("+@all", "-@write"), "json.get", "read"))
+    assert.is_true(has_learned(set_of("+@all", "-@write", "+json.set"), "json.set", "write"))
+    assert.is_false(has_learned(set_of("+@write"), "json.set", "write"))
+    local wide = set_of()
+    wide.wide = true
+    C.command_set_apply(wide, "+@write")
+    assert.is_true(has_learned(wide, "json.set", "write"))
+    assert.is_false(has_learned(wide, "json.get", "read"))
   end)
 
   it("equals one of the same content", function()

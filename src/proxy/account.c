@@ -26,7 +26,9 @@ void account_hash(const char *password, size_t size, uint8_t digest[ACCOUNT_DIGE
 
 struct accounts *accounts_create(void)
 {
-    return xcalloc(1, sizeof(struct accounts));
+    struct accounts *accounts = xcalloc(1, sizeof *accounts);
+    accounts->denied.wide = true;
+    return accounts;
 }
 
 static void account_destroy(struct account *account)

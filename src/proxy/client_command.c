@@ -9,6 +9,7 @@
 #include "proxy/blocking.h"
 #include "proxy/call.h"
 #include "proxy/client_filter.h"
+#include "proxy/listener.h"
 #include "proxy/login.h"
 #include "proxy/neighbours.h"
 #include "proxy/proxy.h"
@@ -210,7 +211,8 @@ void client_command_list(struct call *call)
     client_filter_deinit(&filter);
 }
 
-void client_list_part(const struct call *question, struct proxy *proxy, uint64_t asker, struct writer *part)
+void client_list_part(const struct call *question, struct proxy *proxy, const struct asker *asker,
+                      struct writer *part)
 {
     struct client_filter filter;
     client_filter_list(&filter, question);
@@ -260,7 +262,8 @@ void client_command_kill(struct call *call)
     client_filter_deinit(&filter);
 }
 
-void client_kill_part(const struct call *question, struct proxy *proxy, uint64_t asker, struct writer *part)
+void client_kill_part(const struct call *question, struct proxy *proxy, const struct asker *asker,
+                      struct writer *part)
 {
     struct client_filter filter;
     unsigned count = 0;
@@ -271,7 +274,7 @@ void client_kill_part(const struct call *question, struct proxy *proxy, uint64_t
             continue;
         }
         count++;
-        if (client->id == asker) {
+        if (client->id == asker->id) {
             client_finish(client); /* it gets the reply still */
         } else {
             client_close(client, "CLIENT KILL");
@@ -387,7 +390,7 @@ void client_command_unblock(struct call *call)
     }
 }
 
-void client_unblock_part(const struct call *question, struct proxy *proxy, uint64_t asker,
+void client_unblock_part(const struct call *question, struct proxy *proxy, const struct asker *asker,
                          struct writer *part)
 {
     size_t size;
@@ -398,8 +401,10 @@ void client_unblock_part(const struct call *question, struct proxy *proxy, uint6
     while (client && client->id != (uint64_t)id) {
         client = client->next;
     }
+    if (client && strcmp(client->listener->cluster_name, asker->cluster) != 0) {
+        client = NULL;
+    }
     bool error = call_argc(question) == 4 && call_arg_is(question, 3, "error");
-    (void)asker;
     writer_format(part, "%d\n", client && blocking_end(client, error));
 }
 

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct asker;
 struct call;
 struct client;
 struct proxy;
@@ -34,10 +35,12 @@ bool client_command_name_fits(const struct call *call, const char *name, size_t 
 /* Names the client; size 0: it has no name. */
 void client_command_rename(struct client *client, const char *name, size_t size);
 
-void client_list_part(const struct call *question, struct proxy *proxy, uint64_t asker, struct writer *part);
+void client_list_part(const struct call *question, struct proxy *proxy, const struct asker *asker,
+                      struct writer *part);
 void client_list_finish(struct call *call, const struct writer *parts);
-void client_kill_part(const struct call *question, struct proxy *proxy, uint64_t asker, struct writer *part);
+void client_kill_part(const struct call *question, struct proxy *proxy, const struct asker *asker,
+                      struct writer *part);
 void client_kill_finish(struct call *call, const struct writer *parts);
-void client_unblock_part(const struct call *question, struct proxy *proxy, uint64_t asker,
+void client_unblock_part(const struct call *question, struct proxy *proxy, const struct asker *asker,
                          struct writer *part);
 void client_unblock_finish(struct call *call, const struct writer *parts);

@@ -11,7 +11,9 @@
 #include "base/memory.h"
 #include "net/address.h"
 #include "proxy/call.h"
+#include "proxy/listener.h"
 #include "proxy/login.h"
+#include "proxy/neighbours.h"
 
 enum { FILTER_IDS = 1000, TEXT_SIZE = 128 }; /* IDs of one command: each client is looked for among them */
 
@@ -203,14 +205,18 @@ static bool id_fits(const struct client_filter *filter, const struct client *cli
     return filter->id_count == 0;
 }
 
-bool client_filter_fits(const struct client_filter *filter, const struct client *client, uint64_t asker)
+bool client_filter_fits(const struct client_filter *filter, const struct client *client,
+                        const struct asker *asker)
 {
     char text[TEXT_SIZE];
-    if (client->dead || (filter->skip_asker && client->id == asker) || !id_fits(filter, client)) {
+    if (client->dead || (filter->skip_asker && client->id == asker->id) || !id_fits(filter, client)) {
         return false;
     }
     enum client_type type = client->subscriber ? CLIENT_PUBSUB : CLIENT_NORMAL;
     if (filter->type != CLIENT_ANY && filter->type != type) {
+        return false;
+    }
+    if (strcmp(client->listener->cluster_name, asker->cluster) != 0) {
         return false;
     }
     if (filter->user && !text_is(login_name(client), filter->user, filter->user_size)) {

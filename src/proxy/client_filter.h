@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct asker;
 struct call;
 struct client;
 
@@ -26,7 +27,8 @@ bool client_filter_list(struct client_filter *filter, const struct call *call);
 bool client_filter_kill(struct client_filter *filter, const struct call *call);
 void client_filter_deinit(struct client_filter *filter);
 
-bool client_filter_fits(const struct client_filter *filter, const struct client *client, uint64_t asker);
+bool client_filter_fits(const struct client_filter *filter, const struct client *client,
+                        const struct asker *asker);
 
 /* Both ends of its connection as Redis writes them; returns text. */
 const char *client_filter_peer(const struct client *client, char *text, size_t size);

@@ -83,6 +83,13 @@ static void fail_unknown_sub(struct request *request, const struct command *comm
                  size < 128 ? (int)size : 128, sub, upper);
 }
 
+/* Are hosts asked what they know, while the request waits? Not for somebody who has not logged in. */
+static bool intake_learns(struct client *client, struct request *request)
+{
+    struct cluster *cluster = client_cluster(client);
+    return cluster && !login_is_missing(client) && lesson_keeps(cluster, request, false);
+}
+
 /* A name that the table has not. NULL: the request has been failed, or waits until hosts have been asked. */
 static const struct command *find_learned(struct client *client, struct request *request, const char *start,
                                           const struct resp_arg *name)
@@ -95,7 +102,7 @@ static const struct command *find_learned(struct client *client, struct request 
         return NULL;
     }
     const struct command *command = cluster ? lesson_find(cluster, start + name->at, name->size) : NULL;
-    if (!command && !(cluster && lesson_keeps(cluster, request, false)))
+    if (!command && !intake_learns(client, request))
         fail_unknown(request, start);
     return command;
 }
@@ -105,7 +112,7 @@ static const struct command *find_learned_sub(struct client *client, struct requ
 {
     struct cluster *cluster = client_cluster(client);
     const struct command *row = cluster ? lesson_find_sub(cluster, command, sub, size) : NULL;
-    if (!row && !(cluster && lesson_keeps(cluster, request, false)))
+    if (!row && !intake_learns(client, request))
         fail_unknown_sub(request, command, sub, size);
     return row;
 }
@@ -207,10 +214,10 @@ void intake_again(struct client *client, struct request *request)
     struct resp_request scan = {0};
     batch.count = 0;
     resp_scan_request(&scan, request->query.bytes, request->query.size, UINT32_MAX);
-    if (request->query.command)
-        intake_run(client, &batch, request, &scan);
-    else
+    if (!request->query.command)
         intake_request(client, &batch, request, &scan);
+    else if (!client->account || intake_admits(client, request, &scan)) /* a reload may have changed that */
+        intake_run(client, &batch, request, &scan);
     batch_flush(&batch);
 }
 

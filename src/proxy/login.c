@@ -148,7 +148,7 @@ bool login_admits(const struct call *call)
 {
     const struct account *account = call->client->account;
     const struct command *command = call->request->query.command;
-    if (command->flags & COMMAND_NO_AUTH)
+    if ((command->flags & COMMAND_NO_AUTH) && !command_is_learned(command))
         return true;
     if (account == &account_stranger)
         return refuse(call, "NOAUTH Authentication required.", "", "");

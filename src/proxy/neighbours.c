@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/neighbours.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "base/random.h"
 #include "proxy/call.h"
 #include "proxy/client_command.h"
+#include "proxy/listener.h"
 #include "proxy/pause.h"
 #include "proxy/proxy.h"
 
@@ -29,7 +31,7 @@ enum { KINDS = sizeof kinds / sizeof *kinds };
 
 /* Goes ahead of the command's bytes. Only processes of one program exchange it. */
 struct question_head {
-    uint64_t asker;
+    struct asker asker;
     uint32_t kind;
 };
 
@@ -54,7 +56,7 @@ static void do_part(struct proxy *proxy, const struct question_head *head, struc
     struct resp_request scan = {0};
     const struct call call = {.request = request, .scan = &scan};
     resp_scan_request(&scan, request->query.bytes, request->query.size, UINT32_MAX);
-    kinds[head->kind].part(&call, proxy, head->asker, part);
+    kinds[head->kind].part(&call, proxy, &head->asker, part);
 }
 
 void neighbours_answer(struct proxy *proxy, const char *bytes, size_t size, struct writer *part)
@@ -203,16 +205,18 @@ void neighbours_ask(struct call *call, enum question_kind kind)
 {
     struct client *client = call->client;
     struct proxy *proxy = client->proxy;
+    struct asker asker = {.id = client->id};
+    snprintf(asker.cluster, sizeof asker.cluster, "%s", client->listener->cluster_name);
     if (!proxy->ask || board->workers < 2) {
         struct writer part = {0};
-        kinds[kind].part(call, proxy, client->id, &part);
+        kinds[kind].part(call, proxy, &asker, &part);
         kinds[kind].finish(call, &part);
         writer_deinit(&part);
         return;
     }
     struct neighbours *neighbours = neighbours_of(proxy);
     struct question *question = xcalloc(1, sizeof *question);
-    *question = (struct question){.request = call->request, .head = {.asker = client->id, .kind = kind}};
+    *question = (struct question){.request = call->request, .head = {.asker = asker, .kind = kind}};
     client_hold(client);
     request_keep_bytes(call->request);
     if (neighbours->last) {

@@ -22,8 +22,16 @@ struct writer;
 
 enum question_kind { QUESTION_LIST, QUESTION_KILL, QUESTION_UNBLOCK, QUESTION_PAUSE, QUESTION_UNPAUSE };
 
-/* One worker's part: `question` has no client here, `asker` is the client that asked. */
-typedef void question_part(const struct call *question, struct proxy *proxy, uint64_t asker,
+enum { ASKER_CLUSTER = 65 }; /* bytes that the name of a cluster takes */
+
+/* The client that asked: clients of other clusters are none of its business. */
+struct asker {
+    uint64_t id;
+    char cluster[ASKER_CLUSTER];
+};
+
+/* One worker's part: `question` has no client here. */
+typedef void question_part(const struct call *question, struct proxy *proxy, const struct asker *asker,
                            struct writer *part);
 /* Answers the call from all parts. */
 typedef void question_finish(struct call *call, const struct writer *parts);

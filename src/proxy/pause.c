@@ -124,7 +124,8 @@ void pause_begin(struct call *call)
     }
 }
 
-void pause_begin_part(const struct call *question, struct proxy *proxy, uint64_t asker, struct writer *part)
+void pause_begin_part(const struct call *question, struct proxy *proxy, const struct asker *asker,
+                      struct writer *part)
 {
     int64_t value = 0;
     bool write = call_argc(question) == 4 && call_arg_is(question, 3, "write");
@@ -139,7 +140,8 @@ void pause_end(struct call *call)
     neighbours_ask(call, QUESTION_UNPAUSE);
 }
 
-void pause_end_part(const struct call *question, struct proxy *proxy, uint64_t asker, struct writer *part)
+void pause_end_part(const struct call *question, struct proxy *proxy, const struct asker *asker,
+                    struct writer *part)
 {
     go_on_all(proxy);
     (void)question;

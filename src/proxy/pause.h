@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct asker;
 struct call;
 struct client;
 struct request;
@@ -18,8 +19,10 @@ enum pause_kind { PAUSE_NONE, PAUSE_WRITE, PAUSE_ALL };
 void pause_begin(struct call *call);
 void pause_end(struct call *call);
 
-void pause_begin_part(const struct call *question, struct proxy *proxy, uint64_t asker, struct writer *part);
-void pause_end_part(const struct call *question, struct proxy *proxy, uint64_t asker, struct writer *part);
+void pause_begin_part(const struct call *question, struct proxy *proxy, const struct asker *asker,
+                      struct writer *part);
+void pause_end_part(const struct call *question, struct proxy *proxy, const struct asker *asker,
+                    struct writer *part);
 void pause_finish(struct call *call, const struct writer *parts);
 
 /* Keeps a command that has to wait, and everything behind it. false: it need not. */

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct command_set_name {
-    char *name;
+struct command_set_word {
+    char *text; /* "json.get" or "@read" */
     bool in;
 };
 
@@ -25,21 +25,21 @@ static void set_row(struct command_set *set, size_t row, bool in)
     }
 }
 
-static void forget_names(struct command_set *set)
+static void forget_words(struct command_set *set)
 {
-    for (uint32_t i = 0; i < set->name_count; i++) {
-        free(set->names[i].name);
+    for (uint32_t i = 0; i < set->word_count; i++) {
+        free(set->words[i].text);
     }
-    free(set->names);
-    set->names = NULL;
-    set->name_count = 0;
+    free(set->words);
+    set->words = NULL;
+    set->word_count = 0;
 }
 
 static void apply_all(struct command_set *set, bool in)
 {
     memset(set->rows, in ? 0xff : 0, sizeof set->rows);
     set->others = in;
-    forget_names(set);
+    forget_words(set);
 }
 
 /* A container's subcommands follow it in the table. */
@@ -58,13 +58,9 @@ static void apply_row(struct command_set *set, const struct command *command, bo
 
 static void apply_category(struct command_set *set, const char *category, bool in)
 {
-    const char *name;
-    unsigned bit = 0;
-    while ((name = command_category_name(bit)) && strcmp(name, category) != 0) {
-        bit++;
-    }
-    for (size_t row = 0; name && row < command_count(); row++) {
-        if (command_row(row)->categories >> bit & 1) {
+    uint32_t bit = command_category(category, strlen(category));
+    for (size_t row = 0; row < command_count(); row++) {
+        if (command_row(row)->categories & bit) {
             apply_row(set, command_row(row), in);
         }
     }
@@ -78,15 +74,10 @@ static const struct command *find(const char *name)
     return command && bar ? command_find_sub(command, bar + 1, strlen(bar + 1)) : command;
 }
 
-static void apply_name(struct command_set *set, const char *name, bool in)
+static void apply_word(struct command_set *set, const char *text, bool in)
 {
-    const struct command *command = find(name);
-    if (command) {
-        apply_row(set, command, in);
-        return;
-    }
-    set->names = xrealloc(set->names, (set->name_count + 1) * sizeof *set->names);
-    set->names[set->name_count++] = (struct command_set_name){.name = xstrdup(name), .in = in};
+    set->words = xrealloc(set->words, (set->word_count + 1) * sizeof *set->words);
+    set->words[set->word_count++] = (struct command_set_word){.text = xstrdup(text), .in = in};
 }
 
 void command_set_apply(struct command_set *set, const char *rule)
@@ -97,43 +88,50 @@ void command_set_apply(struct command_set *set, const char *rule)
         apply_all(set, in);
     } else if (*what == '@') {
         apply_category(set, what + 1, in);
+        apply_word(set, what, in);
+    } else if (find(what)) {
+        apply_row(set, find(what), in);
     } else {
-        apply_name(set, what, in);
+        apply_word(set, what, in);
     }
 }
 
 void command_set_deinit(struct command_set *set)
 {
-    forget_names(set);
+    forget_words(set);
 }
 
 bool command_set_equals(const struct command_set *set, const struct command_set *other)
 {
     bool same = memcmp(set->rows, other->rows, sizeof set->rows) == 0 && set->others == other->others &&
-                set->name_count == other->name_count;
-    for (uint32_t i = 0; same && i < set->name_count; i++) {
-        same = set->names[i].in == other->names[i].in &&
-               strcmp(set->names[i].name, other->names[i].name) == 0;
+                set->word_count == other->word_count;
+    for (uint32_t i = 0; same && i < set->word_count; i++) {
+        same = set->words[i].in == other->words[i].in &&
+               strcmp(set->words[i].text, other->words[i].text) == 0;
     }
     return same;
 }
 
-/* Does a rule's name stand for this command: is it its own, or its container's? */
-static bool name_covers(const char *rule, const char *name)
+/* Does a rule's word stand for this command: is it its own name, its container's, or its category? */
+static bool word_covers(const char *word, const struct command *command)
 {
-    size_t size = strlen(rule);
-    return strncmp(rule, name, size) == 0 && (name[size] == '\0' || name[size] == '|');
+    size_t size = strlen(word);
+    if (*word == '@') {
+        return command->categories & command_category(word + 1, size - 1);
+    }
+    return strncmp(word, command->name, size) == 0 &&
+           (command->name[size] == '\0' || command->name[size] == '|');
 }
 
-bool command_set_has_name(const struct command_set *set, const char *name)
+bool command_set_has_learned(const struct command_set *set, const struct command *command)
 {
-    const struct command *command = find(name);
     bool in = set->others;
-    if (command) {
-        return set->rows[command->id / 64] >> command->id % 64 & 1;
-    }
-    for (uint32_t i = 0; i < set->name_count; i++) {
-        in = name_covers(set->names[i].name, name) ? set->names[i].in : in;
+    for (uint32_t i = 0; i < set->word_count; i++) {
+        const struct command_set_word *word = &set->words[i];
+        bool adds_category = word->in && *word->text == '@' && !set->wide;
+        if (!adds_category && word_covers(word->text, command)) {
+            in = word->in;
+        }
     }
     return in;
 }
