@@ -154,6 +154,7 @@ describe("CLIENT", function()
       "LIST FOO", "LIST TYPE normal x", "INFO x", "NO-EVICT x", "UNBLOCK 1", "UNBLOCK x", "UNBLOCK 1 X",
       "UNBLOCK 1 ERROR x", "TRACKING x", "TRACKING off", "CACHING yes", "GETREDIR", "TRACKINGINFO", "REPLY x",
       "SETNAME a\tb", "SETNAME", "GETNAME", "ID x", "NO-EVICT", "FOO", "CACHING x",
+      "TRACKING on x", "TRACKING off BCAST", "TRACKING on REDIRECT", "TRACKING off x", "TRACKING off PREFIX",
     }) do
       local words = { "CLIENT" }
       for word in line:gmatch("[^ ]+") do words[#words + 1] = word end

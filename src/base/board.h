@@ -16,6 +16,8 @@ struct board_worker {
     uint64_t beats;      /* turns of the heartbeat timer; a hung worker's stands still */
     uint32_t pid;        /* 0: no process */
     uint32_t generation; /* it routes by this one */
+    double pause_until;  /* CLIENT PAUSE: seconds of the monotonic clock; 0: it goes on */
+    uint32_t pause;      /* of what kind, enum pause_kind */
 } __attribute__((aligned(64)));
 
 struct board {

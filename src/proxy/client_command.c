@@ -179,9 +179,8 @@ static void describe(struct writer *out, const struct client *client)
     writer_format(out, " obl=0 oll=%u omem=%zu tot-mem=%zu", count_chunks(client), output,
                   sizeof *client + input + room + queued + output);
     writer_format(out, " events=%s cmd=%s user=%s redir=-1 resp=%u lib-name=%s lib-ver=%s\n",
-                  events_of(client), client->command ? client->command->name : "NULL",
-                  login_name(client), client->resp,
-                  text_or_empty(client->library), text_or_empty(client->library_version));
+                  events_of(client), client->command ? client->command->name : "NULL", login_name(client),
+                  client->resp, text_or_empty(client->library), text_or_empty(client->library_version));
 }
 
 void client_command_info(struct call *call)
@@ -337,14 +336,35 @@ void client_command_reply(struct call *call)
     call_ok(call);
 }
 
+/* Behind ON or OFF: [REDIRECT id] [PREFIX text …] [BCAST] [OPTIN] [OPTOUT] [NOLOOP] */
+static bool tracking_options_fit(const struct call *call)
+{
+    const char *bytes = call->request->query.bytes;
+    struct resp_cursor cursor = call_args(call, 3);
+    struct resp_arg word, value;
+    while (resp_cursor_next(&cursor, &word)) {
+        const char *text = bytes + word.at;
+        if (call_word_is(text, word.size, "redirect") || call_word_is(text, word.size, "prefix")) {
+            if (!resp_cursor_next(&cursor, &value)) {
+                return false;
+            }
+        } else if (!call_word_is(text, word.size, "bcast") && !call_word_is(text, word.size, "optin") &&
+                   !call_word_is(text, word.size, "optout") && !call_word_is(text, word.size, "noloop")) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void client_command_tracking(struct call *call)
 {
-    if (call_arg_is(call, 2, "off") && call_argc(call) == 3) {
-        call_ok(call);
-    } else if (call_arg_is(call, 2, "on")) {
+    bool on = call_arg_is(call, 2, "on");
+    if (!tracking_options_fit(call) || (!on && !call_arg_is(call, 2, "off"))) {
+        call_syntax_error(call);
+    } else if (on) {
         call_fail(call, "ERR 'client|tracking' with ON is not offered by Nydus yet");
     } else {
-        call_syntax_error(call);
+        call_ok(call);
     }
 }
 

@@ -2,6 +2,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/pause.h"
 
+#include <time.h>
+
+#include "base/board.h"
 #include "base/stats.h"
 #include "proxy/call.h"
 #include "proxy/intake.h"
@@ -53,10 +56,18 @@ static void go_on(struct client *client)
     }
 }
 
+static double monotonic_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
 /* What goes on may close other clients: these stay where they are until the turn's end. */
 static void go_on_all(struct proxy *proxy)
 {
     proxy->pause = PAUSE_NONE;
+    board->worker[proxy->slot].pause_until = 0;
     ev_timer_stop(proxy->loop, &proxy->pause_over);
     for (struct client *client = proxy->clients, *next; client; client = next) {
         next = client->next;
@@ -76,18 +87,32 @@ static void over(struct ev_loop *loop, ev_timer *timer, int events)
 /* As in Redis, a pause makes one that goes on already stricter and longer, never the other way. */
 static void hold_all(struct proxy *proxy, enum pause_kind kind, double seconds)
 {
-    bool goes_on = ev_is_active(&proxy->pause_over);
-    double left = goes_on ? ev_timer_remaining(proxy->loop, &proxy->pause_over) : 0;
+    struct board_worker *row = &board->worker[proxy->slot];
+    double now = monotonic_now(), until = now + seconds;
     if (kind > proxy->pause) {
         proxy->pause = kind;
     }
-    if (seconds < left) {
+    row->pause = proxy->pause;
+    if (until <= row->pause_until) {
         return;
     }
+    row->pause_until = until;
     ev_timer_stop(proxy->loop, &proxy->pause_over);
     ev_timer_init(&proxy->pause_over, over, seconds, 0.);
     proxy->pause_over.data = proxy;
     ev_timer_start(proxy->loop, &proxy->pause_over);
+}
+
+void pause_join(struct proxy *proxy)
+{
+    double now = monotonic_now();
+    board->worker[proxy->slot].pause_until = 0; /* of the one before it */
+    for (uint32_t slot = 0; slot < board->workers; slot++) {
+        const struct board_worker *row = &board->worker[slot];
+        if (row->pid && slot != proxy->slot && row->pause_until > now) {
+            hold_all(proxy, row->pause, row->pause_until - now);
+        }
+    }
 }
 
 void pause_deinit(struct proxy *proxy)

@@ -30,4 +30,6 @@ bool pause_holds(struct client *client, struct request *request);
 /* The client has gone. */
 void pause_leave(struct client *client);
 
+/* For a worker that starts: goes along with the pause of the others. */
+void pause_join(struct proxy *proxy);
 void pause_deinit(struct proxy *proxy);

@@ -37,6 +37,7 @@ struct proxy {
     struct link *dirty_links;
     struct client *dead_clients; /* freed at the turn's end */
     struct link *dead_links;
+    uint32_t slot; /* of its worker: its row on the board */
     uint8_t pause; /* enum pause_kind */
     ev_timer pause_over;
     bool draining; /* no new clients; leave when the last is gone */

@@ -22,6 +22,7 @@ struct hand {
     double delay;      /* the last back-off, seconds */
     uint64_t beats;    /* of the board when it was last looked at */
     uint32_t silent;   /* looks without a new beat */
+    uint32_t asked;    /* questions of other workers that it has not answered yet, see relay.h */
 };
 
 struct crew {

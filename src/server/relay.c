@@ -74,7 +74,9 @@ static void answer(struct proxy *proxy, int channel, const struct message *messa
     neighbours_answer(proxy, bytes, message->size, &part);
     const struct message reply = {
         .kind = MESSAGE_PART, .slot = message->slot, .generation = message->generation, .size = part.size};
-    if (!send_with(channel, &reply, part.data)) {
+    const struct message nothing = {
+        .kind = MESSAGE_PART, .slot = message->slot, .generation = message->generation};
+    if (!send_with(channel, &reply, part.data) && !channel_send(channel, &nothing, -1)) {
         log_warn("another worker's question goes unanswered");
     }
     writer_deinit(&part);
@@ -105,20 +107,36 @@ static bool pass_on(const struct crew *crew, uint32_t slot, const struct message
     return hand->pid && hand->ready && hand->channel >= 0 && channel_send(hand->channel, message, memory);
 }
 
-void relay_forward(const struct crew *crew, uint32_t slot, const struct message *message, int memory)
+static void pass_answer(struct crew *crew, uint32_t slot, const struct message *message, int memory)
 {
-    struct message out = *message;
+    crew->hands[slot].asked -= crew->hands[slot].asked > 0;
+    if (message->slot < BOARD_WORKERS && !pass_on(crew, message->slot, message, memory)) {
+        log_debug("worker %u does not get the answer to its question", message->slot + 1);
+    }
+}
+
+static bool pass_question(struct crew *crew, uint32_t slot, const struct message *message, int memory)
+{
+    struct hand *hand = &crew->hands[slot];
+    if (hand->asked >= RELAY_PATIENCE || !pass_on(crew, slot, message, memory)) {
+        return false;
+    }
+    hand->asked++;
+    return true;
+}
+
+void relay_forward(struct crew *crew, uint32_t slot, const struct message *message, int memory)
+{
     if (message->kind == MESSAGE_PART) {
-        if (message->slot < BOARD_WORKERS && !pass_on(crew, message->slot, &out, memory)) {
-            log_debug("worker %u does not get the answer to its question", message->slot + 1);
-        }
+        pass_answer(crew, slot, message, memory);
         return;
     }
-    out.kind = MESSAGE_QUESTION;
-    out.slot = slot;
+    struct message question = *message;
+    question.kind = MESSAGE_QUESTION;
+    question.slot = slot;
     struct message asked = {.kind = MESSAGE_ASKED, .generation = message->generation};
     for (uint32_t i = 0; i < board->workers; i++) {
-        asked.size += i != slot && pass_on(crew, i, &out, memory);
+        asked.size += i != slot && pass_question(crew, i, &question, memory);
     }
     if (!pass_on(crew, slot, &asked, -1)) {
         log_debug("worker %u does not get the number of those it asked", slot + 1);

@@ -19,5 +19,7 @@ bool relay_ask(int channel, uint32_t ticket, const char *bytes, size_t size);
 /* A message of these kinds has come, with its memfd. */
 void relay_obey(struct proxy *proxy, int channel, const struct message *message, int memory);
 
-/* In the master. Passes on what the worker in `slot` has sent; whoever does not read misses it. */
-void relay_forward(const struct crew *crew, uint32_t slot, const struct message *message, int memory);
+/* In the master. Passes on what the worker in `slot` has sent; who leaves RELAY_PATIENCE questions
+ * unanswered gets no more of them, so that its channel does not fill up. */
+enum { RELAY_PATIENCE = 16 };
+void relay_forward(struct crew *crew, uint32_t slot, const struct message *message, int memory);

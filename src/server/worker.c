@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/tally.h"
 #include "proxy/nydus_command.h"
+#include "proxy/pause.h"
 #include "proxy/proxy.h"
 #include "server/channel.h"
 #include "server/relay.h"
@@ -237,6 +238,7 @@ static bool worker_start(struct worker *worker)
     }
     first->number = worker->options->generation;
     adopt(worker, first);
+    pause_join(worker->proxy);
     worker_listen(worker);
     worker_send(worker, &(struct message){.kind = MESSAGE_READY, .generation = first->number});
     return true;
@@ -255,6 +257,7 @@ static void worker_setup(struct worker *worker)
     worker->proxy->ask = on_question;
     /* Unique among all workers, and among those that had this slot before. */
     uint32_t slot = worker->options->slot;
+    worker->proxy->slot = slot;
     worker->proxy->client_id_step = BOARD_WORKERS;
     worker->proxy->next_client_id = slot + 1 + board->stats[slot].clients_accepted * BOARD_WORKERS;
     ev_io_init(&worker->channel, on_channel, worker->options->channel, EV_READ);
