@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/board.h"
 
+#include "base/crowd.h"
 #include "base/tally.h"
 
 #include <stdio.h>
@@ -23,7 +24,7 @@ bool board_share(void)
     board = shared;
     stats_share(board->stats, &board->workers, &board->stats_base);
     slowlog_share(&board->slowlog);
-    return tally_share(BOARD_WORKERS, &board->workers);
+    return tally_share(BOARD_WORKERS, &board->workers) && crowd_share(&board->workers);
 }
 
 void board_set_reason(const char *text)

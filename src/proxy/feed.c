@@ -13,6 +13,7 @@
 #include "proxy/link.h"
 #include "proxy/proxy.h"
 #include "proxy/subscription.h"
+#include "proxy/turnout.h"
 #include "resp/writer.h"
 
 /* A host that is not named by the router any more is listened to for this many
@@ -78,10 +79,63 @@ static struct writer command_of(const struct ear *ear, const char *const words[]
     return out;
 }
 
-static void ear_free(struct ear *ear)
+/* ---- farewells ---- */
+
+struct farewell {
+    struct request *request;
+    struct writer reply;
+    uint32_t left; /* ears, and one while it is open */
+};
+
+static struct farewell *open_farewell;
+
+static void farewell_leave(struct farewell *farewell)
 {
+    if (--farewell->left)
+        return;
+    request_answer(farewell->request, farewell->reply.data, farewell->reply.size);
+    writer_deinit(&farewell->reply);
+    free(farewell);
+}
+
+struct farewell *farewell_begin(struct request *request)
+{
+    struct farewell *farewell = xcalloc(1, sizeof *farewell);
+    farewell->request = request;
+    farewell->left = 1;
+    open_farewell = farewell;
+    return farewell;
+}
+
+void farewell_end(struct farewell *farewell, struct writer *reply)
+{
+    farewell->reply = *reply;
+    *reply = (struct writer){0};
+    open_farewell = NULL;
+    farewell_leave(farewell);
+}
+
+/* ---- requests of ears ---- */
+
+static void ear_free_if_done(struct ear *ear)
+{
+    if (ear->subscription || ear->pending)
+        return;
     free(ear->error);
     free(ear);
+}
+
+static void ear_send(struct ear *ear, const char *const words[], request_done *done)
+{
+    struct writer bytes = command_of(ear, words);
+    struct request *request = request_get();
+    request->query.bytes = bytes.data;
+    request->query.size = (uint32_t)bytes.size;
+    request->done = done;
+    request->context = ear;
+    ear->pending++;
+    link_send(ear->feed->link, request);
+    writer_deinit(&bytes);
 }
 
 static void ear_fail(struct ear *ear, enum ear_state state, const struct reply *reply)
@@ -91,13 +145,14 @@ static void ear_fail(struct ear *ear, enum ear_state state, const struct reply *
     ear->error = xstrndup(reply->bytes + 1, reply->size - 3);
 }
 
-static void ear_answered(struct request *request, const struct reply *reply)
+static void ear_confirmed(struct request *request, const struct reply *reply)
 {
     struct ear *ear = request->context;
     request_put(request);
+    ear->pending--;
     ear->asked = false;
     if (!ear->subscription) {
-        ear_free(ear);
+        ear_free_if_done(ear);
         return;
     }
     if (reply->failure != FAILURE_NONE)
@@ -108,21 +163,37 @@ static void ear_answered(struct request *request, const struct reply *reply)
         ear->state = EAR_ACTIVE;
     ear->feed->late |= reply->failure == FAILURE_TIMEOUT;
     ear->feed->refused |= ear->state == EAR_REFUSED;
+    turnout_update(ear->subscription);
     subscription_settle(ear->subscription);
+}
+
+static void ear_ended(struct request *request, const struct reply *reply)
+{
+    struct ear *ear = request->context;
+    (void)reply;
+    request_put(request);
+    ear->pending--;
+    if (ear->farewell)
+        farewell_leave(ear->farewell);
+    ear_free_if_done(ear);
 }
 
 static void ear_ask(struct ear *ear)
 {
-    struct writer words = command_of(ear, subscribe_words);
-    struct request *request = request_get();
-    request->query.bytes = words.data;
-    request->query.size = (uint32_t)words.size;
-    request->done = ear_answered;
-    request->context = ear;
     ear->asked = true;
     ear->state = EAR_ASKED;
-    link_send(ear->feed->link, request);
-    writer_deinit(&words);
+    ear_send(ear, subscribe_words, ear_confirmed);
+}
+
+/* Tells the host, if it knows of the ear. */
+static void ear_say_farewell(struct ear *ear)
+{
+    if (ear->state != EAR_ACTIVE && !ear->asked)
+        return;
+    ear->farewell = open_farewell;
+    if (open_farewell)
+        open_farewell->left++;
+    ear_send(ear, unsubscribe_words, ear_ended);
 }
 
 /* ---- ears ---- */
@@ -181,17 +252,16 @@ void ear_close(struct ear *ear)
     while (*place != ear)
         place = &(*place)->next;
     *place = ear->next;
-    if (ear->state == EAR_ACTIVE || ear->asked) {
-        struct writer words = command_of(ear, unsubscribe_words);
-        link_say(ear->feed->link, words.data, (uint32_t)words.size);
-        writer_deinit(&words);
-    }
+    ear->pending++; /* not freed before all is done here */
+    ear_say_farewell(ear);
+    turnout_forget(ear);
+    turnout_update(ear->subscription);
     ear->feed->leaving -= ear->leaving;
     ear_delist(ear);
     generation_leave(ear->generation);
     ear->subscription = NULL;
-    if (!ear->asked)
-        ear_free(ear);
+    ear->pending--;
+    ear_free_if_done(ear);
 }
 
 void ear_stay(struct ear *ear, struct generation *generation)
@@ -238,6 +308,7 @@ void feed_lost(struct feed *feed, const char *reason)
             ear->state = EAR_DEAF;
             free(ear->error);
             ear->error = xstrdup(error);
+            turnout_update(ear->subscription);
             count++;
         }
     }

@@ -12,12 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct farewell;
 struct generation;
 struct host;
 struct hub;
 struct link;
 struct reply;
+struct request;
 struct subscription;
+struct writer;
 
 enum ear_state {
     EAR_DEAF,    /* not subscribed, for the host is away; asked again when it is back */
@@ -27,14 +30,16 @@ enum ear_state {
 };
 
 struct ear {
-    struct subscription *subscription; /* NULL: nobody's, freed with the reply to its SUBSCRIBE */
+    struct subscription *subscription; /* NULL: it has ended, and is freed with the last reply */
     struct feed *feed;
     struct ear *next;                      /* the subscription's */
     struct ear *feed_next, *feed_previous; /* the feed's */
     struct generation *generation;         /* keeps its host alive */
     char *error;                           /* why it is not active: an error line's text; NULL: not yet */
     enum ear_state state;
-    bool asked;     /* a SUBSCRIBE is in the link's queue */
+    struct farewell *farewell; /* waits until the host has confirmed that it ended, or NULL */
+    uint32_t pending;          /* requests of it in the link's queue */
+    bool asked;                /* one is a SUBSCRIBE */
     bool leaving;   /* the router names another host by now: it ends when that one listens */
     double left_at; /* leaving: proxy clock */
 };
@@ -60,6 +65,12 @@ void ear_close(struct ear *ear);
 /* The router names its host (again), or another one. */
 void ear_stay(struct ear *ear, struct generation *generation);
 void ear_leave(struct ear *ear);
+
+/* A client that unsubscribes is told so when the hosts have confirmed it, for
+ * then nobody's PUBLISH counts it any more. Ears that are closed between begin
+ * and end are waited for; the last one, or end, answers with the reply. */
+struct farewell *farewell_begin(struct request *request);
+void farewell_end(struct farewell *farewell, struct writer *reply);
 
 /* The link's part: it is ready, it was lost, it will be freed. */
 void feed_connected(struct feed *feed);

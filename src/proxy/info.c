@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/board.h"
+#include "base/crowd.h"
 #include "base/stats.h"
 #include "base/tally.h"
 #include "base/usage.h"
@@ -22,6 +23,7 @@
 #include "proxy/databases.h"
 #include "proxy/listener.h"
 #include "proxy/proxy.h"
+#include "proxy/subscription.h"
 
 static time_t started; /* of the first process: workers are forked from it */
 
@@ -138,6 +140,9 @@ static void section_stats(struct writer *out, const struct inquiry *inquiry)
         {"total_connections_received", sum.clients_accepted}, {"total_commands_processed", sum.requests},
         {"total_net_input_bytes", sum.input_bytes},           {"total_net_output_bytes", sum.output_bytes},
         {"rejected_connections", sum.clients_refused},        {"total_error_replies", error_replies},
+        {"pubsub_channels", crowd_names(SUBSCRIPTION_CHANNEL)},
+        {"pubsub_patterns", crowd_names(SUBSCRIPTION_PATTERN)},
+        {"pubsubshard_channels", crowd_names(SUBSCRIPTION_SHARD)},
     };
     for (size_t i = 0; i < sizeof redis / sizeof *redis; i++) {
         writer_format(out, "%s:%llu\r\n", redis[i].name, (unsigned long long)redis[i].value);

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/stats.h"
 #include "proxy/dispatch.h"
+#include "proxy/policy.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -337,7 +338,12 @@ static void join_keep(struct join_part *part, const struct reply *reply)
 static void join_part_done(struct request *request, const struct reply *reply)
 {
     struct join *join = request->join;
-    join_keep(&join->parts[request->part], reply);
+    policy_amend *amend = policy_of(request->query.command)->amend;
+    struct reply amended = *reply;
+    char line[RESP_HEADER_SIZE];
+    if (amend)
+        amend(request, &amended, line);
+    join_keep(&join->parts[request->part], &amended);
     if (join->kind != JOIN_ARRAY || join->finish)
         drop_attributes(&join->parts[request->part]);
     request_put(request);

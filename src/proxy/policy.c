@@ -20,10 +20,12 @@
 #include "proxy/latency_command.h"
 #include "proxy/nydus_command.h"
 #include "proxy/pubsub.h"
+#include "proxy/pubsub_command.h"
 #include "proxy/scripts.h"
 #include "proxy/select.h"
 #include "proxy/slowlog_command.h"
 #include "proxy/sort.h"
+#include "proxy/turnout.h"
 #include "proxy/transaction.h"
 #include "proxy/watch.h"
 
@@ -171,7 +173,6 @@ static bool several_hosts(const struct call *call)
 #define REFUSED_WHEN(text, condition, sentence) \
     {.name = (text), .refusal = "ERR '" text "' " sentence, .when = (condition)},
 #define REFUSED_AS(text, line) {.name = (text), .refusal = (line)},
-#define KEY(text, argument) {.name = (text), .key = (argument)},
 #define KEYLESS(text, function) {.name = (text), .keyless = (function)},
 #define ROUTED(text, ...) {.name = (text), __VA_ARGS__},
 #define LEARNED(text, condition, ...) {.name = (text), .learned = (condition), __VA_ARGS__},

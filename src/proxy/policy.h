@@ -18,6 +18,7 @@ typedef bool policy_condition(const struct call *call);
 typedef bool policy_learned(const struct command *command);
 typedef void policy_seen(const struct call *call);
 typedef uint32_t policy_kept(const struct call *call, struct writer *ahead);
+typedef bool policy_amend(const struct request *request, struct reply *reply, char *line);
 typedef bool policy_mend(struct request *request, const struct reply *reply);
 typedef void policy_keyless(struct request *request, const struct target *router);
 
@@ -41,6 +42,7 @@ struct policy {
     policy_seen *seen;       /* looks at it before it is routed */
     policy_kept *kept;       /* looks at it when a transaction keeps it; may add commands to be sent ahead of
                               * that one, and says how many */
+    policy_amend *amend;     /* corrects one host's part of a joined reply, into line (RESP_HEADER_SIZE) */
     policy_mend *mend;       /* looks at a host's error reply; true: it has sent the request again */
     policy_condition *waits; /* when it holds, it is answered after all that came before it, for it changes
                               * over which links its client's commands go; NULL: never */

@@ -16,6 +16,7 @@
 #include "proxy/nydus_command.h"
 #include "proxy/request.h"
 #include "proxy/subscription.h"
+#include "proxy/turnout.h"
 
 #include <malloc.h>
 #include <stdlib.h>
@@ -110,7 +111,9 @@ static void turn_end(struct ev_loop *loop, ev_prepare *watcher, int events)
     hub_turn_end(proxy);
     resume_clients(proxy);
     flush_links(proxy);
+    turnout_turn_end(proxy);
     bool waiting = flush_clients(proxy);
+    turnout_turn_end(proxy); /* a SUBSCRIBE that had waited for its turn */
     flush_links(proxy); /* what closing clients and retries have left */
     bury_dead(proxy);
     check_drained(proxy);

@@ -28,6 +28,7 @@ struct proxy {
     struct lesson *lessons;        /* what has been learned, by cluster */
     struct listener *listeners;
     struct hub *hubs; /* what clients listen to, one for each cluster where anybody has */
+    bool patterns_stale; /* they are to be told to the other workers */
     bool hubs_stale;  /* a host went down or came back: channels may have moved */
     struct client *clients; /* all, doubly linked */
     uint64_t client_count;

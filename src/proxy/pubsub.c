@@ -105,13 +105,14 @@ static void leave_named(const struct call *call, enum subscription_kind kind, st
 
 static void unsubscribe(struct call *call, enum subscription_kind kind)
 {
+    struct farewell *farewell = farewell_begin(call->request);
     struct writer out = call_writer(call);
     call->request->muted = false;
     if (call_argc(call) == 1)
         leave_all(call->client, kind, &out);
     else
         leave_named(call, kind, &out);
-    call_reply(call, &out);
+    farewell_end(farewell, &out);
 }
 
 void pubsub_unsubscribe(struct call *call)

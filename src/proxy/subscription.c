@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crowd.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/stats.h"
@@ -16,6 +17,7 @@
 #include "proxy/placement.h"
 #include "proxy/proxy.h"
 #include "proxy/subscriber.h"
+#include "proxy/turnout.h"
 #include "resp/writer.h"
 
 /* ---- found by name ---- */
@@ -38,6 +40,23 @@ struct subscription *subscription_find(const struct hub *hub, enum subscription_
     return NULL;
 }
 
+static void pattern_enlist(struct subscription *pattern)
+{
+    struct hub *hub = pattern->hub;
+    pattern->next_pattern = hub->patterns;
+    if (hub->patterns)
+        hub->patterns->previous_pattern = pattern;
+    hub->patterns = pattern;
+}
+
+static void pattern_delist(struct subscription *pattern)
+{
+    struct subscription *next = pattern->next_pattern, *previous = pattern->previous_pattern;
+    *(previous ? &previous->next_pattern : &pattern->hub->patterns) = next;
+    if (next)
+        next->previous_pattern = previous;
+}
+
 static struct subscription *subscription_create(struct hub *hub, enum subscription_kind kind,
                                                 const char *name, size_t size)
 {
@@ -49,6 +68,8 @@ static struct subscription *subscription_create(struct hub *hub, enum subscripti
     subscription->everywhere =
         kind == SUBSCRIPTION_PATTERN || (kind == SUBSCRIPTION_CHANNEL && keyspace_is(name, size));
     set_add(&hub->subscriptions, &subscription->node, name_hash(kind, name, size));
+    if (kind == SUBSCRIPTION_PATTERN)
+        pattern_enlist(subscription);
     return subscription;
 }
 
@@ -58,6 +79,8 @@ static void subscription_end_if_unused(struct subscription *subscription)
         return;
     while (subscription->ears)
         ear_close(subscription->ears);
+    if (subscription->kind == SUBSCRIPTION_PATTERN)
+        pattern_delist(subscription);
     set_remove(&subscription->hub->subscriptions, &subscription->node);
     free(subscription->members);
     free(subscription);
@@ -174,8 +197,11 @@ void subscription_add(struct subscription *subscription, struct membership *memb
         subscription->members =
             xrealloc(subscription->members, subscription->room * sizeof(struct membership *));
     }
+    if (subscription->count == 0)
+        crowd_add_name(subscription->kind, 1);
     membership->index = subscription->count;
     subscription->members[subscription->count++] = membership;
+    turnout_update(subscription);
 }
 
 void subscription_remove(struct subscription *subscription, struct membership *membership)
@@ -183,6 +209,9 @@ void subscription_remove(struct subscription *subscription, struct membership *m
     struct membership *last = subscription->members[--subscription->count];
     subscription->members[membership->index] = last;
     last->index = membership->index;
+    if (subscription->count == 0)
+        crowd_add_name(subscription->kind, -1);
+    turnout_update(subscription);
     subscription_end_if_unused(subscription);
 }
 

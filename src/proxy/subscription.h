@@ -43,6 +43,7 @@ struct hub {
     struct cluster *cluster; /* of the current generation; NULL: it has none of that name */
     struct set subscriptions;
     struct feed *feeds;
+    struct subscription *patterns; /* those among the subscriptions */
     bool mirrored; /* some channel is published at several hosts */
 };
 
@@ -50,6 +51,7 @@ struct subscription {
     struct set_node node; /* first; in the hub */
     struct hub *hub;
     struct ear *ears;
+    struct subscription *next_pattern, *previous_pattern; /* the hub's */
     struct membership **members; /* who listens, in no order */
     uint32_t count, room;        /* of members */
     uint32_t pins;               /* it is in use by a function or an admission */

@@ -3,6 +3,7 @@
 #include "server/worker.h"
 
 #include "base/board.h"
+#include "base/crowd.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/tally.h"
@@ -290,6 +291,7 @@ int worker_run(const struct worker_options *options)
         return 1;
     stats_use(&board->stats[options->slot]);
     tally_use(options->slot);
+    crowd_use(options->slot);
 
     struct worker worker = {.options = options};
     worker_setup(&worker);

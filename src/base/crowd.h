@@ -1,0 +1,38 @@
+/* The crowd: how many clients stand behind the subscriptions that hosts see.
+ *
+ * All clients of a worker that listen to a channel share one subscription at
+ * the host, which so counts fewer than there are. Each worker writes down how
+ * many more, in a row of one shared mapping that only it writes; whoever
+ * answers PUBLISH adds up all rows. A row has room for some 8,000 shared
+ * channels and 16 KB of patterns; what does not fit is not counted. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The number by which a name is known in all workers; `place` tells apart where it is. */
+uint64_t crowd_key(uint64_t place, const char *name, size_t size);
+
+/* Maps the rows that children will inherit. false with errno when there is no memory. */
+bool crowd_share(const uint32_t *count) __attribute__((warn_unused_result));
+/* This process has row `slot`, empty. */
+void crowd_use(uint32_t slot);
+
+/* So many more than is seen (or fewer, if negative) in this process. */
+void crowd_set(uint64_t key, int32_t more);
+/* … in all. */
+int64_t crowd_sum(uint64_t key);
+
+/* How many names of a kind (0 to CROWD_KINDS - 1) are listened to here, one
+ * more or less; the sum over all processes. */
+enum { CROWD_KINDS = 3 };
+void crowd_add_name(unsigned kind, int32_t more);
+uint64_t crowd_names(unsigned kind);
+
+/* What this process has to say about patterns: any bytes, up to CROWD_PATTERNS. */
+enum { CROWD_PATTERNS = 16 * 1024 };
+void crowd_set_patterns(const char *bytes, size_t size);
+/* Copies those of row `slot`; returns their size, 0: it says nothing. */
+size_t crowd_patterns(uint32_t slot, char out[CROWD_PATTERNS]);
+uint32_t crowd_rows(void);
