@@ -49,7 +49,7 @@ describe("refused", function()
     for i, command in ipairs(commands) do
       pipeline[i], errors[i] = command.words, { err = command.error }
     end
-    assert.is_true(#commands > 60)
+    assert.is_true(#commands > 50)
     assert.same(errors, client:pipeline(pipeline))
     assert.equal("PONG", client:call("PING"))
   end)

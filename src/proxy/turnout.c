@@ -44,7 +44,8 @@ void turnout_update(const struct subscription *subscription)
         active += heard;
         crowd_set(key_at(place_of_host(ear->feed->host), subscription), heard ? count - 1 : 0);
     }
-    crowd_set(key_at(place_of_cluster(hub->cluster_name), subscription), active > 1 ? count * (1 - active) : 0);
+    int32_t overlap = active > 1 ? count * (active - 1) : 0;
+    crowd_set(key_at(place_of_cluster(hub->cluster_name), subscription), -overlap);
 }
 
 void turnout_forget(const struct ear *ear)
