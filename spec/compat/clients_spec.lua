@@ -90,6 +90,19 @@ describe("redis-cli", function()
     assert.same({ 100000, at.count }, { sum, used })
   end)
 
+  both("looks through all keys", function(at)
+    local commands = { support.encode({ "RPUSH", "big:list", "a", "b", "c", "d" }) }
+    for i = 1, 300 do commands[i + 1] = support.encode({ "SET", "key:" .. i, i }) end
+    run({ "redis-cli", "-p", at.port, "--pipe", stdin = table.concat(commands) })
+    local _, lines = cli(at, "--scan"):gsub("[^\n]+", "")
+    assert.equal(301, lines)
+    assert.equal("big:list", cli(at, "--scan", "--pattern", "big*"))
+    local biggest = cli(at, "--bigkeys")
+    assert.matches("Sampled 301 keys", biggest)
+    assert.matches('Biggest +list found \'"big:list"\' has 4 items', biggest)
+    assert.matches("Sampled 301 keys", cli(at, "--memkeys"))
+  end)
+
   both("speaks RESP3", function(at)
     assert.equal("2", cli(at, "-3", "hset", "h", "f", "v", "g", "w"))
     assert.equal('1# "f" => "v"\n2# "g" => "w"', cli(at, "-3", "--no-raw", "hgetall", "h"))
