@@ -44,6 +44,9 @@ return {
     { "^PUBSUB", pending = true, why = "not built yet" },
     { "^SLOWLOG", "^COMMAND", "^NOSUCH", "^LATENCY HISTOGRAM", "^CONFIG RESETSTAT$", pending = true, why = "not built yet" },
 
+    { "^FCALL NOTHING 01 ", "^FCALL NOTHING 2 @", nydus = "^%-ERR .*[Nn]umber of keys",
+      why = "without its keys it has no host that could say that there is no such function" },
+    { "^XREAD BLOCK STREAMS @", nydus = "^%-ERR syntax error\r\n$", why = "is wrong in two ways; Redis sees the other first" },
     { "^HP?EXPIRE", "^HPERSIST", "^HP?TTL", in_transaction = true, nydus = "^%+OK\r\n%+QUEUED\r\n%-EXECABORT",
       why = "the table has commands of Redis 7.4 and Nydus queues them; the host says no in EXEC" },
     { "^KEYS @", in_transaction = true, hosts = 3, nydus = "\r\n%-ERR 'keys' is for all hosts and cannot be in a transaction",
