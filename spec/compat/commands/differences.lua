@@ -31,6 +31,7 @@ return {
     { "^CONFIG GET ", rule = "unordered", why = "the order of the options is each server's own" },
     { "^FUNCTION LIST", rule = "unordered_deep", why = "the order depends on the seed of the hash" },
     { "^LOLWUT", rule = "type", why = "by chance" },
+    { "^SLOWLOG GET$", "^SLOWLOG GET %-?1$", "^SLOWLOG LEN$", "^LATENCY HISTOGRAM$", rule = "type", why = "depends on speed" },
     { "^INFO", "^CLIENT INFO$", "^CLIENT LIST", "^MEMORY DOCTOR$", "^LATENCY DOCTOR$", rule = "type",
       why = "tells of each server itself" },
     { "^CLIENT ID$", rule = "type", why = "each server counts for itself" },
@@ -41,8 +42,7 @@ return {
   -- the plain Redis is not asked, for it would suffer; `pending`: nobody is;
   -- `hosts`: only with so many; `in_transaction`: only there, and only there compared.
   different = {
-    { "^PUBSUB", pending = true, why = "not built yet" },
-    { "^SLOWLOG", "^COMMAND", "^NOSUCH", "^LATENCY HISTOGRAM", "^CONFIG RESETSTAT$", pending = true, why = "not built yet" },
+    { "^COMMAND", pending = true, why = "not built yet" },
 
     { "^FCALL NOTHING 01 ", "^FCALL NOTHING 2 @", nydus = "^%-ERR .*[Nn]umber of keys",
       why = "without its keys it has no host that could say that there is no such function" },
@@ -63,7 +63,7 @@ return {
     { "^CONFIG SET .", "^CONFIG REWRITE", nydus = "^%-ERR 'config' is not allowed through Nydus: its configuration is config.lua",
       why = "a configuration of a file, for all workers", apart = true },
     { "^CLIENT SETINFO", "^CLIENT NO%-TOUCH O", nydus = "", why = "Redis 7.0 has it not" },
-    { "^CLIENT HELP$", "^CONFIG HELP$", "^MEMORY HELP$", "^LATENCY HELP$", "^CLUSTER HELP$",
+    { "^CLIENT HELP$", "^PUBSUB HELP$", "^SLOWLOG HELP$", "^CONFIG HELP$", "^MEMORY HELP$", "^LATENCY HELP$", "^CLUSTER HELP$",
       nydus = "^%*%d+\r\n%+%u+ <subcommand> %[<argument> %.%.%.%], of these:\r\n",
       why = "names the subcommands that Nydus has" },
     { "^WAITAOF 0 0$", nydus = "^%-ERR wrong number of arguments for 'waitaof' command", why = "Redis 7.0 has it not" },
