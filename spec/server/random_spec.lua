@@ -104,7 +104,8 @@ describe("random commands", function()
       excuse = function(_, since, reply)
         return killed > since - 5 and (reply:find("^%-ERR host host%d is down: ")
           or reply:find("^%-ERR host host%d was lost since WATCH: ")
-          or reply:find("^%-ERR there is no host")) ~= nil
+          or reply:find("^%-ERR there is no host")
+          or reply:find("^%-.* %('%l+' was done [fo][on]r? %d+ of %d+ %l+%)\r\n$")) ~= nil
       end,
       trouble = function(world)
         if sys.now() < next_at then return end

@@ -259,7 +259,7 @@ function Traffic:many()
   local random = self.random
   local name = random:pick({ "MGET", "MSET", "DEL", "UNLINK", "EXISTS", "TOUCH", "MGET", "MSET" })
   local words, keys = { name }, {}
-  local size = random:chance(5) and 300 or random:between(1, 9)
+  local size = name ~= "MGET" and random:chance(5) and 300 or random:between(1, 9)
   for i = 1, size do
     keys[i] = self:key("string")
     words[#words + 1] = keys[i]

@@ -104,7 +104,7 @@ end
 local function is_doubtful(self, step)
   local doubtful = self.doubtful
   for _, key in ipairs(step.keys) do
-    if doubtful[key] then return true end
+    if doubtful[key] or (key:find("/all$") and next(doubtful)) then return true end
   end
   return doubtful["0/connection"] or false
 end
