@@ -421,6 +421,21 @@ describe("resp3", function()
     assert.same({ "f", "v" }, hosts[2]:call("HGETALL", "h"))
   end)
 
+  it("has what router scripts answer, with nulls of its own", function()
+    local nydus = support.nydus({
+      config = { router = "own.lua", hosts = hosts },
+      files = { ["own.lua"] = [[
+        local nydus = require("nydus")
+        return nydus.prefix{ null = nydus.reply(nydus.null), list = nydus.reply{ "a", nydus.null, { 1, false } } }
+      ]] },
+    })
+    local old, new = nydus:client(), resp3(nydus)
+    assert.equal("$-1\r\n", raw(old, { "GET", "null" }))
+    assert.equal("_\r\n", raw(new, { "GET", "null" }))
+    assert.equal("*3\r\n$1\r\na\r\n$-1\r\n*2\r\n:1\r\n$-1\r\n", raw(old, { "GET", "list" }))
+    assert.equal("*3\r\n$1\r\na\r\n_\r\n*2\r\n:1\r\n_\r\n", raw(new, { "GET", "list" }))
+  end)
+
   it("gives each reply as it came, when every host is asked", function()
     local client = resp3(support.nydus({ config = { router = "all", hosts = hosts } }))
     assert.same({ 1, 1, 1 }, client:call("HSET", "h", "f", "v"))

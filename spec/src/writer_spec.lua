@@ -63,6 +63,17 @@ describe("a reply of our own", function()
     writes(function(w) C.writer_status(w, "OK") end, "+OK\r\n", "+OK\r\n")
   end)
 
+  it("has values that were written before, with other nulls", function()
+    for resp2, resp3 in pairs({
+      ["$-1\r\n"] = "_\r\n", ["*-1\r\n"] = "_\r\n", ["$3\r\n$-1\r\n"] = "$3\r\n$-1\r\n", ["+OK\r\n"] = "+OK\r\n",
+      ["*3\r\n$-1\r\n*1\r\n$-1\r\n:-1\r\n"] = "*3\r\n_\r\n*1\r\n_\r\n:-1\r\n",
+      ["*2\r\n$7\r\n\r\n$-1\r\n\r\n$0\r\n\r\n"] = "*2\r\n$7\r\n\r\n$-1\r\n\r\n$0\r\n\r\n",
+      ["-ERR $-1\r\n"] = "-ERR $-1\r\n", ["*0\r\n"] = "*0\r\n",
+    }) do
+      assert.equal(resp3, written(3, function(w) C.writer_values(w, resp2, #resp2) end))
+    end
+  end)
+
   it("keeps its version when it is emptied", function()
     assert.equal("_\r\n", written(3, function(w)
       C.writer_null(w)

@@ -11,6 +11,7 @@
 #include "proxy/policy.h"
 #include "proxy/split.h"
 #include "resp/keys.h"
+#include "resp/writer.h"
 
 /* A decision that leads to a function that leads to a function …: more rounds are a cycle. */
 enum { ROUTE_ROUNDS = 16, ROUTE_BATCH = 128 };
@@ -150,6 +151,19 @@ static void dispatch_exhausted(struct request *request)
         request->cluster->name, request->query.target->router.count, request->query.target->router.count);
 }
 
+/* What a router script answers was written before it was known for whom. */
+static void dispatch_reply(struct request *request, const char *bytes, size_t size)
+{
+    if (request->query.resp != 3) {
+        request_answer(request, bytes, size);
+        return;
+    }
+    struct writer reply = {.resp = 3};
+    writer_values(&reply, bytes, size);
+    request_answer(request, reply.data, reply.size);
+    writer_deinit(&reply);
+}
+
 void dispatch_leaf(struct request *request)
 {
     const struct target *leaf = request->query.target;
@@ -168,7 +182,7 @@ void dispatch_leaf(struct request *request)
         dispatch_list(request, NULL);
         break;
     case TARGET_REPLY:
-        request_answer(request, leaf->reply.bytes, leaf->reply.size);
+        dispatch_reply(request, leaf->reply.bytes, leaf->reply.size);
         break;
     case TARGET_ROUTER:
         dispatch_exhausted(request);

@@ -117,6 +117,24 @@ void writer_null_array(struct writer *writer)
     writer_format(writer, "%s\r\n", is_resp3(writer) ? "_" : "*-1");
 }
 
+void writer_values(struct writer *writer, const char *bytes, size_t size)
+{
+    const char *end = bytes + size;
+    while (bytes < end) {
+        const char *line = memchr(bytes, '\n', (size_t)(end - bytes));
+        const char *next = line ? line + 1 : end;
+        bool counted = (*bytes == '$' || *bytes == '*') && next - bytes >= 4;
+        if (counted && bytes[1] == '-') {
+            writer_null(writer);
+        } else {
+            long length = counted && *bytes == '$' ? strtol(bytes + 1, NULL, 10) + 2 : 0;
+            next = length < end - next ? next + length : end;
+            writer_raw(writer, bytes, (size_t)(next - bytes));
+        }
+        bytes = next;
+    }
+}
+
 void writer_boolean(struct writer *writer, bool value)
 {
     if (is_resp3(writer)) {

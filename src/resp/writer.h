@@ -28,6 +28,9 @@ void writer_deinit(struct writer *writer);
 void writer_raw(struct writer *writer, const char *data, size_t size);
 void writer_format(struct writer *writer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Whole values of RESP2, but with the nulls of the writer's version. */
+void writer_values(struct writer *writer, const char *bytes, size_t size);
+
 /* One value, the same in both versions. An array is followed by its `count` values. */
 void writer_status(struct writer *writer, const char *text);
 void writer_integer(struct writer *writer, int64_t number);
