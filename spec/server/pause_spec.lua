@@ -202,3 +202,19 @@ describe("CLIENT PAUSE and a worker that starts meanwhile", function()
     assert.equal(1, (new:read()))
   end)
 end)
+
+describe("CLIENT PAUSE of one cluster", function()
+  it("leaves the clients of others alone", function()
+    local port, host = support.free_port(), support.redis().port
+    local nydus = support.nydus({ config = ([[return { workers = 2, clusters = {
+      a = { listen = $port, hosts = { "127.0.0.1:$host" } },
+      b = { listen = %d, hosts = { "127.0.0.1:$host" } } } }]]):format(port), vars = { host = host } })
+    local one, two = nydus:client(), support.client(port)
+    assert.equal("OK", one:call("CLIENT", "PAUSE", 60000))
+    assert.equal("OK", two:call("SET", "k", "1"))
+    assert.equal("OK", two:call("CLIENT", "UNPAUSE"))
+    one:command("GET", "k")
+    assert.equal("1", two:call("GET", "k"))
+    assert.equal("", one:pending())
+  end)
+end)

@@ -18,6 +18,7 @@ struct board_worker {
     uint32_t generation; /* it routes by this one */
     double pause_until;  /* CLIENT PAUSE: seconds of the monotonic clock; 0: it goes on */
     uint32_t pause;      /* of what kind, enum pause_kind */
+    uint32_t pause_cluster; /* of which cluster, a hash of its name */
 } __attribute__((aligned(64)));
 
 struct board {

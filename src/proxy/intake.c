@@ -203,7 +203,7 @@ static void intake_request(struct client *client, struct batch *batch, struct re
         return;
     if (client->subscriber && subscriber_refuses(client, request))
         return;
-    if (client->proxy->pause && pause_holds(client, request))
+    if (client->proxy->pauses && pause_holds(client, request))
         return;
     intake_run(client, batch, request, scan);
 }

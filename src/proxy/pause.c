@@ -2,21 +2,47 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/pause.h"
 
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/board.h"
+#include "base/hash.h"
+#include "base/memory.h"
 #include "base/stats.h"
 #include "proxy/call.h"
+#include "proxy/cluster.h"
 #include "proxy/intake.h"
+#include "proxy/listener.h"
 #include "proxy/neighbours.h"
 #include "proxy/transaction.h"
 
 /* ---- this worker's clients ---- */
 
+/* Of the clients of one cluster. */
+struct pause {
+    struct pause *next;
+    struct proxy *proxy;
+    char *cluster; /* its name */
+    enum pause_kind kind;
+    double until; /* seconds of the monotonic clock */
+    ev_timer over;
+};
+
+static struct pause *find(const struct proxy *proxy, const char *cluster)
+{
+    struct pause *pause = proxy->pauses;
+    while (pause && strcmp(pause->cluster, cluster) != 0) {
+        pause = pause->next;
+    }
+    return pause;
+}
+
 static bool has_to_wait(const struct client *client, const struct command *command)
 {
-    return client->proxy->pause == PAUSE_ALL || (command->flags & (COMMAND_WRITE | COMMAND_MAY_REPLICATE)) ||
-           transaction_would_write(client, command);
+    const struct pause *pause = find(client->proxy, client->listener->cluster_name);
+    return pause && (pause->kind == PAUSE_ALL || (command->flags & (COMMAND_WRITE | COMMAND_MAY_REPLICATE)) ||
+                     transaction_would_write(client, command));
 }
 
 bool pause_holds(struct client *client, struct request *request)
@@ -63,18 +89,41 @@ static double monotonic_now(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* What goes on may close other clients: these stay where they are until the turn's end. */
-static void go_on_all(struct proxy *proxy)
+static uint32_t number_of(const char *cluster)
 {
-    proxy->pause = PAUSE_NONE;
-    board->worker[proxy->slot].pause_until = 0;
-    ev_timer_stop(proxy->loop, &proxy->pause_over);
+    return hash_key(HASH_XXH64, HASH_PLAIN, cluster, strlen(cluster));
+}
+
+static void forget(struct pause *pause)
+{
+    struct proxy *proxy = pause->proxy;
+    struct board_worker *row = &board->worker[proxy->slot];
+    struct pause **place = &proxy->pauses;
+    while (*place != pause) {
+        place = &(*place)->next;
+    }
+    *place = pause->next;
+    if (row->pause_cluster == number_of(pause->cluster)) {
+        row->pause_until = 0;
+    }
+    ev_timer_stop(proxy->loop, &pause->over);
+    free(pause->cluster);
+    free(pause);
+}
+
+/* What goes on may close other clients: these stay where they are until the turn's end. */
+static void go_on_all(struct pause *pause)
+{
+    struct proxy *proxy = pause->proxy;
+    char *cluster = xstrdup(pause->cluster);
+    forget(pause);
     for (struct client *client = proxy->clients, *next; client; client = next) {
         next = client->next;
-        if (client->paused) {
+        if (client->paused && strcmp(client->listener->cluster_name, cluster) == 0) {
             go_on(client);
         }
     }
+    free(cluster);
 }
 
 static void over(struct ev_loop *loop, ev_timer *timer, int events)
@@ -84,40 +133,67 @@ static void over(struct ev_loop *loop, ev_timer *timer, int events)
     go_on_all(timer->data);
 }
 
+static struct pause *get(struct proxy *proxy, const char *cluster)
+{
+    struct pause *pause = find(proxy, cluster);
+    if (!pause) {
+        pause = xcalloc(1, sizeof *pause);
+        pause->proxy = proxy;
+        pause->cluster = xstrdup(cluster);
+        pause->next = proxy->pauses;
+        ev_timer_init(&pause->over, over, 0., 0.);
+        pause->over.data = pause;
+        proxy->pauses = pause;
+    }
+    return pause;
+}
+
 /* As in Redis, a pause makes one that goes on already stricter and longer, never the other way. */
-static void hold_all(struct proxy *proxy, enum pause_kind kind, double seconds)
+static void hold_all(struct proxy *proxy, const char *cluster, enum pause_kind kind, double until)
 {
     struct board_worker *row = &board->worker[proxy->slot];
-    double now = monotonic_now(), until = now + seconds;
-    if (kind > proxy->pause) {
-        proxy->pause = kind;
+    struct pause *pause = get(proxy, cluster);
+    pause->kind = kind > pause->kind ? kind : pause->kind;
+    if (until > pause->until) {
+        pause->until = until;
+        ev_timer_stop(proxy->loop, &pause->over);
+        ev_timer_set(&pause->over, until - monotonic_now(), 0.);
+        ev_timer_start(proxy->loop, &pause->over);
     }
-    row->pause = proxy->pause;
-    if (until <= row->pause_until) {
+    row->pause = pause->kind;
+    row->pause_cluster = number_of(cluster);
+    row->pause_until = pause->until;
+}
+
+/* The row of a worker says which cluster was paused last. */
+static void join_row(struct proxy *proxy, const struct board_worker *row)
+{
+    const struct generation *generation = proxy->generation;
+    if (!row->pid || row->pause_until <= monotonic_now()) {
         return;
     }
-    row->pause_until = until;
-    ev_timer_stop(proxy->loop, &proxy->pause_over);
-    ev_timer_init(&proxy->pause_over, over, seconds, 0.);
-    proxy->pause_over.data = proxy;
-    ev_timer_start(proxy->loop, &proxy->pause_over);
+    for (uint32_t i = 0; i < generation->count; i++) {
+        if (number_of(generation->clusters[i]->name) == row->pause_cluster) {
+            hold_all(proxy, generation->clusters[i]->name, row->pause, row->pause_until);
+        }
+    }
 }
 
 void pause_join(struct proxy *proxy)
 {
-    double now = monotonic_now();
     board->worker[proxy->slot].pause_until = 0; /* of the one before it */
     for (uint32_t slot = 0; slot < board->workers; slot++) {
-        const struct board_worker *row = &board->worker[slot];
-        if (row->pid && slot != proxy->slot && row->pause_until > now) {
-            hold_all(proxy, row->pause, row->pause_until - now);
+        if (slot != proxy->slot) {
+            join_row(proxy, &board->worker[slot]);
         }
     }
 }
 
 void pause_deinit(struct proxy *proxy)
 {
-    ev_timer_stop(proxy->loop, &proxy->pause_over);
+    while (proxy->pauses) {
+        forget(proxy->pauses);
+    }
 }
 
 /* ---- the commands ---- */
@@ -155,8 +231,7 @@ void pause_begin_part(const struct call *question, struct proxy *proxy, const st
     int64_t value = 0;
     bool write = call_argc(question) == 4 && call_arg_is(question, 3, "write");
     milliseconds(question, &value);
-    hold_all(proxy, write ? PAUSE_WRITE : PAUSE_ALL, (double)value / 1000);
-    (void)asker;
+    hold_all(proxy, asker->cluster, write ? PAUSE_WRITE : PAUSE_ALL, monotonic_now() + (double)value / 1000);
     (void)part;
 }
 
@@ -168,9 +243,11 @@ void pause_end(struct call *call)
 void pause_end_part(const struct call *question, struct proxy *proxy, const struct asker *asker,
                     struct writer *part)
 {
-    go_on_all(proxy);
+    struct pause *pause = find(proxy, asker->cluster);
+    if (pause) {
+        go_on_all(pause);
+    }
     (void)question;
-    (void)asker;
     (void)part;
 }
 

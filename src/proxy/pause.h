@@ -1,5 +1,5 @@
-/* CLIENT PAUSE: commands wait for its end, all of them or those that write.
- * Each worker holds the clients of its own. */
+/* CLIENT PAUSE: the commands of a cluster's clients wait for its end, all of
+ * them or those that write. Each worker holds the clients of its own. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include "proxy/proxy.h"

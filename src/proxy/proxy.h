@@ -16,6 +16,7 @@ struct hub;
 struct lesson;
 struct link;
 struct listener;
+struct pause;
 struct request;
 
 enum { PROXY_READ_SIZE = 64 * 1024 }; /* one read, and so one fair turn of a connection */
@@ -39,8 +40,7 @@ struct proxy {
     struct client *dead_clients; /* freed at the turn's end */
     struct link *dead_links;
     uint32_t slot; /* of its worker: its row on the board */
-    uint8_t pause; /* enum pause_kind */
-    ev_timer pause_over;
+    struct pause *pauses; /* CLIENT PAUSE of its clusters; NULL: none */
     bool draining; /* no new clients; leave when the last is gone */
     void (*drained)(struct proxy *proxy);
     ev_check check; /* first of a turn */
