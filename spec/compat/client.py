@@ -312,6 +312,29 @@ def publishing():
 
 
 @check
+def what_an_operator_asks():
+    r = connect(client_name="py-operator")
+    equal(True, r.slowlog_reset())
+    r.eval("local s = redis.call('TIME') repeat local n = redis.call('TIME') "
+           "until (n[1] - s[1]) * 1000000 + n[2] - s[2] > 20000", 1, "py:slow")
+    slow = [one for one in r.slowlog_get(128) if one["command"].endswith(b"1 py:slow")]
+    equal(1, len(slow))
+    equal(True, slow[0]["duration"] >= 20000 and slow[0]["command"].startswith(b"EVAL local s"))
+    equal(True, r.slowlog_len() >= 1)
+    r.set("py:counted", "1")
+    stats = r.info("commandstats")
+    equal(True, stats["cmdstat_set"]["calls"] >= 1 and stats["cmdstat_eval"]["usec"] >= 20000)
+    equal(True, r.info("all")["db0"]["keys"] > 0)
+    equal(0, r.info()["cluster_enabled"])
+    equal(True, r.config_resetstat())
+    equal(False, "cmdstat_eval" in r.info("commandstats"))
+    histogram = r.execute_command("LATENCY HISTOGRAM", "config|resetstat")
+    equal([b"config|resetstat", [b"calls", 1]], [histogram[0], histogram[1][:2]])
+    equal([], r.execute_command("LATENCY LATEST"))
+    equal(True, r.execute_command("MEMORY DOCTOR").startswith(b"Nydus"))
+
+
+@check
 def health_check():
     r = connect(health_check_interval=0.000001, single_connection_client=True)
     for i in range(20):

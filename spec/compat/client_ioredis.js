@@ -35,6 +35,17 @@ check("sets and gets", async () => {
   assert.deepEqual(await redis.zrange("io:z", 0, -1, "WITHSCORES"), ["x", "1", "y", "2"]);
 });
 
+check("reads the slow log and statistics, and works as a cluster of one", async () => {
+  assert.ok(Array.isArray(await redis.slowlog("GET", 5)));
+  assert.match(await redis.info("commandstats"), /^cmdstat_set:calls=\d+,usec=\d+/m);
+  assert.deepEqual(await redis.latency("LATEST"), []);
+  const cluster = new Redis.Cluster([{ host: "127.0.0.1", port }]);
+  assert.equal(await within(cluster.set("io:cluster", "1"), 10, "reply of the cluster"), "OK");
+  assert.equal(await cluster.get("io:cluster"), "1");
+  assert.equal(cluster.nodes().length, 1);
+  cluster.disconnect();
+});
+
 check("takes several keys", async () => {
   const keys = Array.from({ length: 200 }, (_, i) => `io:m${i}`);
   assert.equal(await redis.mset(Object.fromEntries(keys.map((key) => [key, key + "!"]))), "OK");

@@ -5,7 +5,7 @@
 "use strict";
 
 const assert = require("node:assert/strict");
-const { createClient, commandOptions } = require("redis");
+const { createClient, createCluster, commandOptions } = require("redis");
 const { check, rejected, restarted, run, within } = require("./checks.js");
 
 const [port, path, hosts] = [Number(process.argv[2]), process.argv[3], Number(process.argv[4])];
@@ -33,6 +33,17 @@ check("sets and gets", async () => {
   assert.deepEqual({ ...await client.hGetAll("nr:h") }, { f: "v", g: "w" });
   assert.equal(await client.zAdd("nr:z", [{ score: 1, value: "x" }, { score: 2, value: "y" }]), 2);
   assert.deepEqual(await client.zRange("nr:z", 0, -1), ["x", "y"]);
+});
+
+check("reads statistics, and works as a cluster of one", async () => {
+  assert.match(await client.info("commandstats"), /^cmdstat_set:calls=\d+,usec=\d+/m);
+  assert.match(await client.memoryDoctor(), /^Nydus/);
+  assert.equal((await client.sendCommand(["NYDUS", "HOSTS"])).length, hosts);
+  const cluster = createCluster({ rootNodes: [{ url: `redis://127.0.0.1:${port}` }] });
+  await within(cluster.connect(), 10, "connection of the cluster");
+  assert.equal(await cluster.set("nr:cluster", "1"), "OK");
+  assert.equal(await cluster.get("nr:cluster"), "1");
+  await cluster.disconnect();
 });
 
 check("takes several keys", async () => {
