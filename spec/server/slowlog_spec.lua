@@ -120,6 +120,22 @@ describe("slowlog", function()
     end
   end)
 
+  it("is for the clients of the cluster", function()
+    local one, two = nydus.port, support.free_port()
+    nydus:write("config.lua", { workers = 2, clusters = {
+      main = { listen = "127.0.0.1:" .. one, hosts = { host:address({ identifier = "snail" }) } },
+      other = { listen = "127.0.0.1:" .. two, hosts = { support.redis() } },
+    } })
+    assert.equal("OK", client:call("NYDUS", "RELOAD"))
+    slowly({ "GET", "k" }, 0.015)
+    local other = support.client(two)
+    assert.same({}, other:call("SLOWLOG", "GET"))
+    assert.same({}, other:call("NYDUS", "SLOWLOG"))
+    assert.equal(0, other:call("SLOWLOG", "LEN"))
+    assert.equal("OK", other:call("SLOWLOG", "RESET"))
+    assert.equal(1, client:call("SLOWLOG", "LEN"))
+  end)
+
   it("stays over a reload", function()
     slowly({ "GET", "k" }, 0.015)
     assert.equal("OK", client:call("NYDUS", "RELOAD"))

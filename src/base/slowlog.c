@@ -38,9 +38,7 @@ void slowlog_end(struct slowlog_entry *entry)
 void slowlog_range(uint64_t *first, uint64_t *next)
 {
     *next = __atomic_load_n(&slowlog->next, __ATOMIC_ACQUIRE);
-    *first = __atomic_load_n(&slowlog->first, __ATOMIC_ACQUIRE);
-    if (*next - *first > SLOWLOG_ENTRIES)
-        *first = *next - SLOWLOG_ENTRIES;
+    *first = *next > SLOWLOG_ENTRIES ? *next - SLOWLOG_ENTRIES : 0;
 }
 
 bool slowlog_read(uint64_t id, struct slowlog_entry *out)
@@ -52,7 +50,8 @@ bool slowlog_read(uint64_t id, struct slowlog_entry *out)
     return turn == 2 * id + 2 && turn == __atomic_load_n(&slot->turn, __ATOMIC_RELAXED);
 }
 
-void slowlog_reset(void)
+void slowlog_forget(uint64_t id)
 {
-    __atomic_store_n(&slowlog->first, __atomic_load_n(&slowlog->next, __ATOMIC_ACQUIRE), __ATOMIC_RELEASE);
+    uint64_t whole = 2 * id + 2;
+    __atomic_compare_exchange_n(&slot_of(id)->turn, &whole, 0, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }

@@ -20,6 +20,7 @@ struct slowlog_entry {
     uint64_t usec;           /* from its arrival to its reply */
     uint64_t at_host;        /* how long of that the host worked at it, µs; the rest it waited */
     char host[256];          /* the host's identifier */
+    char cluster[256];       /* its clients see it, and no others */
     char client[128];        /* its address; "": it had left */
     char name[SLOWLOG_NAME]; /* CLIENT SETNAME */
     uint32_t argc;
@@ -28,13 +29,12 @@ struct slowlog_entry {
 };
 
 struct slowlog_slot {
-    uint64_t turn; /* 2 id + 1 while entry `id` is written, 2 id + 2 when it is whole */
+    uint64_t turn; /* 2 id + 1 while entry `id` is written, 2 id + 2 when it is whole; 0: forgotten */
     struct slowlog_entry entry;
 };
 
 struct slowlog {
-    uint64_t next;  /* id of the next entry */
-    uint64_t first; /* older ones are forgotten */
+    uint64_t next; /* id of the next entry */
     struct slowlog_slot slots[SLOWLOG_ENTRIES];
 };
 
@@ -45,8 +45,9 @@ void slowlog_share(struct slowlog *shared);
 struct slowlog_entry *slowlog_begin(void);
 void slowlog_end(struct slowlog_entry *entry);
 
-/* The ids that there are: *first up to, but without, *next. */
+/* The ids that there may be: *first up to, but without, *next. */
 void slowlog_range(uint64_t *first, uint64_t *next);
-/* Copies an entry out whole. false: it is not there, or being written. */
+/* Copies an entry out whole. false: it is forgotten, or being written. */
 bool slowlog_read(uint64_t id, struct slowlog_entry *out);
-void slowlog_reset(void);
+/* An entry that has been read is there no more. */
+void slowlog_forget(uint64_t id);

@@ -148,6 +148,7 @@ static void log_request(const struct link *link, const struct request *request, 
     entry->usec = measure_clock - request->arrived;
     entry->at_host = at_host < entry->usec ? at_host : entry->usec;
     snprintf(entry->host, sizeof entry->host, "%s", link->host->options.identifier);
+    snprintf(entry->cluster, sizeof entry->cluster, "%s", link->host->options.cluster);
     entry->client[0] = '\0';
     if (client)
         client_address(client, entry->client, sizeof entry->client);

@@ -2,8 +2,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/slowlog_command.h"
 
+#include <string.h>
+
 #include "base/slowlog.h"
 #include "proxy/call.h"
+#include "proxy/cluster.h"
 
 enum { COUNT_USUAL = 10 };
 
@@ -50,23 +53,50 @@ static void write_detailed(struct writer *out, const struct slowlog_entry *entry
     writer_text(out, entry->name);
 }
 
-/* Newest first; one that is being written right now is left out. */
-static void answer_entries(struct call *call, uint64_t most, write_entry *write)
+typedef bool visit_entry(const struct slowlog_entry *entry, void *context);
+
+/* Shows each entry of the client's cluster to `visit`, newest first, until that
+ * has enough (false). One that is being written right now is left out. */
+static void visit_entries(const struct call *call, visit_entry *visit, void *context)
 {
     static struct slowlog_entry entry; /* large; one thread */
+    const char *cluster = client_cluster(call->client)->name;
     uint64_t first, next;
-    size_t count = 0;
-    struct writer entries = call_writer(call), reply = call_writer(call);
     slowlog_range(&first, &next);
-    for (uint64_t id = next; id > first && count < most; id--) {
-        if (slowlog_read(id - 1, &entry)) {
-            write(&entries, &entry);
-            count++;
+    for (uint64_t id = next; id > first; id--) {
+        bool ours =
+            slowlog_read(id - 1, &entry) && strncmp(entry.cluster, cluster, sizeof entry.cluster - 1) == 0;
+        if (ours && !visit(&entry, context)) {
+            return;
         }
     }
-    writer_array(&reply, count);
-    writer_raw(&reply, entries.data, entries.size);
-    writer_deinit(&entries);
+}
+
+struct page {
+    struct writer entries;
+    write_entry *write;
+    uint64_t count, most;
+};
+
+static bool visit_to_write(const struct slowlog_entry *entry, void *context)
+{
+    struct page *page = context;
+    if (page->count == page->most) {
+        return false;
+    }
+    page->write(&page->entries, entry);
+    page->count++;
+    return true;
+}
+
+static void answer_entries(struct call *call, uint64_t most, write_entry *write)
+{
+    struct page page = {.entries = call_writer(call), .write = write, .most = most};
+    struct writer reply = call_writer(call);
+    visit_entries(call, visit_to_write, &page);
+    writer_array(&reply, page.count);
+    writer_raw(&reply, page.entries.data, page.entries.size);
+    writer_deinit(&page.entries);
     call_reply(call, &reply);
 }
 
@@ -102,17 +132,31 @@ void slowlog_command_detailed(struct call *call)
     answer_counted(call, write_detailed, "NYDUS");
 }
 
+static bool visit_to_count(const struct slowlog_entry *entry, void *context)
+{
+    (void)entry;
+    ++*(int64_t *)context;
+    return true;
+}
+
 void slowlog_command_len(struct call *call)
 {
-    uint64_t first, next;
+    int64_t count = 0;
     struct writer reply = call_writer(call);
-    slowlog_range(&first, &next);
-    writer_integer(&reply, (int64_t)(next - first));
+    visit_entries(call, visit_to_count, &count);
+    writer_integer(&reply, count);
     call_reply(call, &reply);
+}
+
+static bool visit_to_forget(const struct slowlog_entry *entry, void *context)
+{
+    (void)context;
+    slowlog_forget(entry->id);
+    return true;
 }
 
 void slowlog_command_reset(struct call *call)
 {
-    slowlog_reset();
+    visit_entries(call, visit_to_forget, NULL);
     call_ok(call);
 }

@@ -1,4 +1,5 @@
-/* SLOWLOG, and NYDUS SLOWLOG: the latest slow commands of all workers.
+/* SLOWLOG, and NYDUS SLOWLOG: the latest slow commands of all workers, those of
+ * the asking client's cluster.
  *
  * SLOWLOG GET has Redis's six fields and no more: go-redis, for one, reads
  * exactly those, and would take a seventh for the next entry. Where the time
