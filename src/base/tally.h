@@ -38,7 +38,7 @@ struct tally {
 } __attribute__((aligned(4096)));
 
 /* This process's row: a private one until tally_use. */
-extern struct tally *tally;
+extern struct tally *tally __attribute__((visibility("hidden"))); /* read per command: not by the GOT */
 
 /* Maps rows for `most` workers, which children will inherit; *count is how many
  * there are by now. false with errno when there is no room. */

@@ -169,12 +169,11 @@ void measure_slow(const struct link *link, const struct request *request)
 {
     static uint64_t queued_again;
     uint64_t at_host = measure_clock - link->begun;
-    if (!is_loggable(link, request))
+    bool queued = at_host < SLOWLOG_USEC;
+    /* first: under load these are many */
+    if ((queued && measure_clock < queued_again) || !is_loggable(link, request))
         return;
-    if (at_host < SLOWLOG_USEC) {
-        if (measure_clock < queued_again)
-            return;
+    if (queued)
         queued_again = measure_clock + QUEUED_EVERY;
-    }
     log_request(link, request, at_host);
 }

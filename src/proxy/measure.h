@@ -19,7 +19,7 @@
 struct link;
 
 /* Microseconds at the beginning of this turn, from any point. Never goes back. */
-extern uint64_t measure_clock;
+extern uint64_t measure_clock __attribute__((visibility("hidden"))); /* read per command: not by the GOT */
 
 /* A turn of the loop begins at this loop time (seconds). */
 void measure_turn(double now);
