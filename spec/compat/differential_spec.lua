@@ -84,7 +84,7 @@ describe("every command", function()
       plain = redis(),
       bare = support.nydus({ config = { hosts = { redis() } } }),
       one = support.nydus({ config = { router = ring, hosts = { redis() } } }),
-      three = support.nydus({ config = { router = ring, hosts = hosts, defaults = { connections = 2 } } }),
+      three = support.nydus({ config = { router = ring, hosts = hosts, defaults = { connections = 2 }, workers = 2 } }),
     }
     -- a tag for each of the three hosts
     local client, taken = servers.three:client(), {}
