@@ -93,7 +93,7 @@ local unknown = "ERR unknown command 'MY.GET', with args beginning with: 'a1' "
 
 describe("learned commands", function()
   local ROWS = {
-    row("my.get", 2, "readonly fast module", { specs = { range(1, 0) }, keys = { 1, 1, 1 } }),
+    row("my.get", 2, "readonly module fast", { specs = { range(1, 0) }, keys = { 1, 1, 1 } }),
     row("my.count", -3, "readonly movablekeys", { specs = { keynum(1, 0, 1) } }),
     row("my.join", -3, "write movablekeys", { specs = { range(1, 0), keyword("FROM", 2, -1) } }),
     row("my.last", -3, "write movablekeys", { specs = { keyword("to", -2, 0) } }),
@@ -258,6 +258,19 @@ describe("learned commands", function()
     hosts[1]:answer("+1\r\n")
     assert.equal("1", client:read())
     assert.same({ err = "ERR it is my.box" }, client:call("my.box", "open", "a1"))
+  end)
+
+  it("are told of by COMMAND", function()
+    local host = fakes(1, all)[1]
+    local client = by_letter({ host }):client()
+    client:command("COMMAND", "INFO", "My.Get", "my.box|open")
+    assert.same({ (support.decode(value(ROWS[1]))), (support.decode(value(ROWS[8][10][1]))) }, read_beside(client, { host }))
+    local listed = {}
+    for _, name in ipairs(client:call("COMMAND", "LIST")) do listed[name] = true end
+    assert.is_true(listed["my.old"] and listed["my.box|open"] and listed["xinfo|age"] and listed["xinfo|stream"])
+    assert.is_true(not listed["my.admin"] and not listed["my.listen"] and not listed["config|wreck"])
+    assert.same({ "a", "b" }, client:call("COMMAND", "GETKEYS", "my.count", "2", "a", "b", "c"))
+    assert.same({ { "a", { "RO", "access" } } }, client:call("COMMAND", "GETKEYSANDFLAGS", "my.box", "open", "a"))
   end)
 
   it("stay learned over a reload, and in transactions", function()

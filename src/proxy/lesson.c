@@ -234,6 +234,24 @@ const struct command *lesson_find_sub(struct cluster *cluster, const struct comm
     return lexicon_find_sub(lesson_lexicon(cluster), container, sub, size);
 }
 
+const struct command *lesson_lookup_sub(struct cluster *cluster, const struct command *container,
+                                        const char *sub, size_t size)
+{
+    const struct command *row = command_find_sub(container, sub, size);
+    return row ? row : lesson_find_sub(cluster, container, sub, size);
+}
+
+const struct command *lesson_lookup(struct cluster *cluster, const char *name, size_t size)
+{
+    const char *bar = memchr(name, '|', size);
+    size_t first = bar ? (size_t)(bar - name) : size;
+    const struct command *row = command_find(name, first);
+    if (!row) {
+        row = lesson_find(cluster, name, first);
+    }
+    return row && bar ? lesson_lookup_sub(cluster, row, bar + 1, size - first - 1) : row;
+}
+
 bool lesson_keeps(struct cluster *cluster, struct request *request, bool once)
 {
     struct lesson *lesson = lesson_of(cluster);

@@ -21,6 +21,10 @@ struct request;
 const struct command *lesson_find(struct cluster *cluster, const char *name, size_t size);
 const struct command *lesson_find_sub(struct cluster *cluster, const struct command *container,
                                       const char *sub, size_t size);
+/* In the table and in what has been learned; the name may be "config|get". */
+const struct command *lesson_lookup(struct cluster *cluster, const char *name, size_t size);
+const struct command *lesson_lookup_sub(struct cluster *cluster, const struct command *container,
+                                        const char *sub, size_t size);
 /* Everything that has been learned. */
 const struct lexicon *lesson_lexicon(struct cluster *cluster);
 

@@ -10,6 +10,7 @@
 #include "proxy/cluster.h"
 #include "proxy/cluster_command.h"
 #include "proxy/command_command.h"
+#include "proxy/command_keys.h"
 #include "proxy/config_command.h"
 #include "proxy/connection.h"
 #include "proxy/help.h"

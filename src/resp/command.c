@@ -14,19 +14,26 @@
 #define F(flag) COMMAND_##flag
 #define C(category) (1u << CATEGORY_##category)
 #define NO_SPECS NULL, 0
+#define K(flag) KEY_##flag
 #define SPECS(...) \
     (const struct key_spec[]){__VA_ARGS__}, \
         sizeof((const struct key_spec[]){__VA_ARGS__}) / sizeof(struct key_spec)
-#define INDEX_RANGE(at, last_key, every, half) \
-    {.begin = KEY_BEGIN_INDEX, .index = (at), .find = KEY_FIND_RANGE, \
+/* The last argument is the notes, if there are any. */
+#define INDEX_RANGE(how, at, last_key, every, half, ...) \
+    {.flags = (how), .notes = "" __VA_ARGS__, \
+     .begin = KEY_BEGIN_INDEX, .index = (at), .find = KEY_FIND_RANGE, \
      .last = (last_key), .step = (every), .limit = (half)}
-#define INDEX_KEYNUM(at, number, first_key, every) \
-    {.begin = KEY_BEGIN_INDEX, .index = (at), .find = KEY_FIND_KEYNUM, \
+#define INDEX_KEYNUM(how, at, number, first_key, every, ...) \
+    {.flags = (how), .notes = "" __VA_ARGS__, \
+     .begin = KEY_BEGIN_INDEX, .index = (at), .find = KEY_FIND_KEYNUM, \
      .keynum_index = (number), .first = (first_key), .keystep = (every)}
-#define KEYWORD_RANGE(word, from, last_key, every, half) \
-    {.begin = KEY_BEGIN_KEYWORD, .index = (from), .keyword = (word), .find = KEY_FIND_RANGE, \
-     .last = (last_key), .step = (every), .limit = (half)}
-#define UNKNOWN_KEYS {.begin = KEY_BEGIN_UNKNOWN, .find = KEY_FIND_UNKNOWN}
+#define KEYWORD_RANGE(how, word, from, last_key, every, half, ...) \
+    {.flags = (how), .notes = "" __VA_ARGS__, \
+     .begin = KEY_BEGIN_KEYWORD, .index = (from), .keyword = (word), \
+     .find = KEY_FIND_RANGE, .last = (last_key), .step = (every), .limit = (half)}
+#define UNKNOWN_KEYS(how, ...) \
+    {.flags = (how), .notes = "" __VA_ARGS__, \
+     .begin = KEY_BEGIN_UNKNOWN, .find = KEY_FIND_UNKNOWN}
 
 enum category {
 #define CATEGORY(name, text) CATEGORY_##name,
@@ -48,8 +55,9 @@ static const char *const category_names[] = {
 /* SPECS fills two fields, so the row macro takes the rest as it comes. */
 enum { ROW_BASE = __COUNTER__ + 1 };
 #define CATEGORY(name, text)
-#define COMMAND(name, arity, flags, categories, request, response, first, last, step, ...) \
-    {name, arity, flags, categories, REQUEST_##request, RESPONSE_##response, first, last, step, __VA_ARGS__, \
+#define COMMAND(name, arity, flags, categories, request, response, tips, first, last, step, ...) \
+    {name, arity, flags, categories, REQUEST_##request, RESPONSE_##response, tips, first, last, \
+     step, __VA_ARGS__, \
      ((flags) & COMMAND_MOVABLEKEYS) == 0, __COUNTER__ - ROW_BASE},
 static const struct command rows[] = {
 #include "resp/command.def"
@@ -175,17 +183,19 @@ static size_t learned_count;
 
 static bool spec_equal(const struct key_spec *a, const struct key_spec *b)
 {
+    bool words = a->flags == b->flags && strcmp(a->notes, b->notes) == 0;
     bool begin = a->begin == b->begin && a->index == b->index &&
                  (a->begin != KEY_BEGIN_KEYWORD || strcmp(a->keyword, b->keyword) == 0);
     bool find = a->find == b->find && a->last == b->last && a->step == b->step && a->limit == b->limit &&
                 a->keynum_index == b->keynum_index && a->first == b->first && a->keystep == b->keystep;
-    return begin && find;
+    return words && begin && find;
 }
 
 static bool row_equal(const struct command *a, const struct command *b)
 {
     if (strcmp(a->name, b->name) != 0 || a->arity != b->arity || a->flags != b->flags ||
-        a->categories != b->categories || a->request_policy != b->request_policy ||
+        a->categories != b->categories || strcmp(a->tips, b->tips) != 0 ||
+        a->request_policy != b->request_policy ||
         a->response_policy != b->response_policy || a->first_key != b->first_key ||
         a->last_key != b->last_key || a->key_step != b->key_step || a->spec_count != b->spec_count ||
         a->simple_keys != b->simple_keys) {
@@ -206,9 +216,11 @@ static struct command *row_copy(const struct command *row)
     for (uint8_t i = 0; i < row->spec_count; i++) {
         specs[i] = row->specs[i];
         specs[i].keyword = specs[i].keyword ? xstrdup(specs[i].keyword) : NULL;
+        specs[i].notes = xstrdup(specs[i].notes);
     }
     *copy = *row;
     copy->name = xstrdup(row->name);
+    copy->tips = xstrdup(row->tips);
     copy->specs = specs;
     return copy;
 }
@@ -235,9 +247,11 @@ void command_unlearn(void)
         struct command *row = learned[--learned_count];
         for (uint8_t i = 0; i < row->spec_count; i++) {
             free((char *)(uintptr_t)row->specs[i].keyword);
+            free((char *)(uintptr_t)row->specs[i].notes);
         }
         free((struct key_spec *)(uintptr_t)row->specs);
         free((char *)(uintptr_t)row->name);
+        free((char *)(uintptr_t)row->tips);
         free(row);
     }
 }

@@ -30,13 +30,22 @@ enum response_policy {
 /* One key specification of Redis 7: where to begin, and how keys go on. */
 enum key_begin { KEY_BEGIN_INDEX, KEY_BEGIN_KEYWORD, KEY_BEGIN_UNKNOWN };
 enum key_find { KEY_FIND_RANGE, KEY_FIND_KEYNUM, KEY_FIND_UNKNOWN };
+enum key_flag { /* what the command does with the keys */
+    KEY_OW = 1 << 0, KEY_RO = 1 << 1, KEY_RW = 1 << 2, KEY_RM = 1 << 3, KEY_ACCESS = 1 << 4,
+    KEY_UPDATE = 1 << 5, KEY_INSERT = 1 << 6, KEY_DELETE = 1 << 7,
+    KEY_NOT_KEY = 1 << 8,        /* they only lie where keys would: SPUBLISH's channel */
+    KEY_INCOMPLETE = 1 << 9,     /* there may be more of them */
+    KEY_VARIABLE_FLAGS = 1 << 10 /* it depends on the other arguments: SET … GET */
+};
 struct key_spec {
+    uint32_t flags; /* enum key_flag */
     enum key_begin begin;
     int32_t index;       /* INDEX: the argument; KEYWORD: search from there (negative: from the end) */
     const char *keyword; /* KEY_BEGIN_KEYWORD */
     enum key_find find;
     int32_t last, step, limit;            /* KEY_FIND_RANGE */
     int32_t keynum_index, first, keystep; /* KEY_FIND_KEYNUM */
+    const char *notes;                    /* for people; "": none */
 };
 
 struct command {
@@ -46,6 +55,7 @@ struct command {
     uint32_t categories;  /* ACL categories, one bit each; command_category_name */
     enum request_policy request_policy;
     enum response_policy response_policy;
+    const char *tips;     /* all of them, policies included, with a space between; "": none */
     int32_t first_key, last_key, key_step; /* Redis's simple range; 0: none or movable */
     const struct key_spec *specs;
     uint8_t spec_count;
@@ -67,6 +77,8 @@ const char *command_category_name(unsigned bit); /* "keyspace", "read" …; NULL
 /* The words in COMMAND's reply, and back. In the order in which Redis writes flags; NULL past the last. */
 const char *command_flag_name(unsigned place, uint32_t *flag);
 uint32_t command_flag(const char *name, size_t size); /* 0: there is none of that name */
+const char *command_key_flag_name(unsigned place, uint32_t *flag);
+uint32_t command_key_flag(const char *name, size_t size);
 const char *command_request_name(enum request_policy policy);   /* "all_shards"; NULL: the default */
 const char *command_response_name(enum response_policy policy); /* "agg_sum"; NULL: the default */
 /* The category of that name ("read"), as a bit; 0: there is none. */

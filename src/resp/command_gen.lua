@@ -15,7 +15,7 @@ local HEAD = [[
  *   redis-cli --json COMMAND | luajit src/resp/command_gen.lua %s > src/resp/command.def
  *
  * COMMAND(name, arity, flags,
- *         ACL categories, request policy, response policy, first key, last key, key step, key specifications)
+ *         ACL categories, request policy, response policy, tips, first key, last key, key step, key specifications)
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 ]]
@@ -26,15 +26,17 @@ local CATEGORIES = {
   "stream", "pubsub", "admin", "fast", "slow", "blocking", "dangerous", "connection", "transaction", "scripting",
 }
 
-local function key_at(index)
+local function key_at(index, ...)
   return {
+    flags = { ... },
     begin_search = { type = "index", spec = { index = index } },
     find_keys = { type = "range", spec = { lastkey = 0, keystep = 1, limit = 0 } },
   }
 end
 
 local function hash_field_command(name, arity, flags, access)
-  return { name, arity, flags, 1, 1, 1, { access, "@hash", "@fast" }, {}, { key_at(1) }, {} }
+  local key = access == "@read" and key_at(1, "RO", "access") or key_at(1, "RW", "update")
+  return { name, arity, flags, 1, 1, 1, { access, "@hash", "@fast" }, {}, { key }, {} }
 end
 
 -- Later than the server this is usually run against; a server that has one itself wins.
@@ -119,16 +121,17 @@ end
 
 local function specification(spec)
   local from, find = spec.begin_search, spec.find_keys
+  local flags, notes = macro_list("K", spec.flags), spec.notes and (", %q"):format(spec.notes) or ""
   if from.type == "unknown" or find.type == "unknown" then
-    return "UNKNOWN_KEYS"
+    return ("UNKNOWN_KEYS(%s%s)"):format(flags, notes)
   end
-  local start = from.type == "index" and ("INDEX_%s(%d"):format(find.type:upper(), from.spec.index)
-    or ("KEYWORD_%s(\"%s\", %d"):format(find.type:upper(), from.spec.keyword, from.spec.startfrom)
+  local start = from.type == "index" and ("INDEX_%s(%s, %d"):format(find.type:upper(), flags, from.spec.index)
+    or ("KEYWORD_%s(%s, \"%s\", %d"):format(find.type:upper(), flags, from.spec.keyword, from.spec.startfrom)
   local s = find.spec
   if find.type == "range" then
-    return ("%s, %d, %d, %d)"):format(start, s.lastkey, s.keystep, s.limit)
+    return ("%s, %d, %d, %d%s)"):format(start, s.lastkey, s.keystep, s.limit, notes)
   end
-  return ("%s, %d, %d, %d)"):format(start, s.keynumidx, s.firstkey, s.keystep)
+  return ("%s, %d, %d, %d%s)"):format(start, s.keynumidx, s.firstkey, s.keystep, notes)
 end
 
 local function specifications(specs)
@@ -150,9 +153,9 @@ local function collect(rows, commands)
     if #subs > 0 or name:find("|", 1, true) then
       words = (#flags > 0 and words .. "|" or "") .. (#subs > 0 and "F(CONTAINER)" or "F(SUBCOMMAND)")
     end
-    rows[#rows + 1] = ("COMMAND(\"%s\", %d, %s,\n        %s, %s, %s, %d, %d, %d, %s)\n"):format(
+    rows[#rows + 1] = ("COMMAND(\"%s\", %d, %s,\n        %s, %s, %s, \"%s\", %d, %d, %d, %s)\n"):format(
       name, arity, words, macro_list("C", categories), policy(tips, "request"),
-      policy(tips, "response"), first, last, step, specifications(specs))
+      policy(tips, "response"), table.concat(tips, " "), first, last, step, specifications(specs))
     collect(rows, subs)
   end
 end

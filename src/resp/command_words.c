@@ -5,10 +5,12 @@
 #include <string.h>
 #include <strings.h>
 
-static const struct {
+struct flag_name {
     uint32_t flag;
     const char *name;
-} flag_names[] = {
+};
+
+static const struct flag_name flag_names[] = {
     {COMMAND_WRITE, "write"},
     {COMMAND_READONLY, "readonly"},
     {COMMAND_DENYOOM, "denyoom"},
@@ -30,30 +32,67 @@ static const struct {
     {COMMAND_MOVABLEKEYS, "movablekeys"},
     {COMMAND_ALLOW_BUSY, "allow_busy"},
 };
-enum { FLAG_NAMES = sizeof flag_names / sizeof *flag_names };
+
+static const struct flag_name key_flag_names[] = {
+    {KEY_OW, "OW"},
+    {KEY_RO, "RO"},
+    {KEY_RW, "RW"},
+    {KEY_RM, "RM"},
+    {KEY_ACCESS, "access"},
+    {KEY_UPDATE, "update"},
+    {KEY_INSERT, "insert"},
+    {KEY_DELETE, "delete"},
+    {KEY_NOT_KEY, "not_key"},
+    {KEY_INCOMPLETE, "incomplete"},
+    {KEY_VARIABLE_FLAGS, "variable_flags"},
+};
+enum {
+    FLAG_NAMES = sizeof flag_names / sizeof *flag_names,
+    KEY_FLAG_NAMES = sizeof key_flag_names / sizeof *key_flag_names
+};
 
 static bool is_word(const char *word, const char *text, size_t size)
 {
     return strlen(word) == size && strncasecmp(word, text, size) == 0;
 }
 
-const char *command_flag_name(unsigned place, uint32_t *flag)
+static const char *flag_at(const struct flag_name *names, size_t count, unsigned place, uint32_t *flag)
 {
-    if (place >= FLAG_NAMES) {
+    if (place >= count) {
         return NULL;
     }
-    *flag = flag_names[place].flag;
-    return flag_names[place].name;
+    *flag = names[place].flag;
+    return names[place].name;
+}
+
+static uint32_t flag_of(const struct flag_name *names, size_t count, const char *name, size_t size)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (is_word(names[i].name, name, size)) {
+            return names[i].flag;
+        }
+    }
+    return 0;
+}
+
+const char *command_flag_name(unsigned place, uint32_t *flag)
+{
+    return flag_at(flag_names, FLAG_NAMES, place, flag);
 }
 
 uint32_t command_flag(const char *name, size_t size)
 {
-    for (size_t i = 0; i < FLAG_NAMES; i++) {
-        if (is_word(flag_names[i].name, name, size)) {
-            return flag_names[i].flag;
-        }
-    }
-    return 0;
+    return flag_of(flag_names, FLAG_NAMES, name, size);
+}
+
+const char *command_key_flag_name(unsigned place, uint32_t *flag)
+{
+    return flag_at(key_flag_names, KEY_FLAG_NAMES, place, flag);
+}
+
+uint32_t command_key_flag(const char *name, size_t size)
+{
+    return flag_of(key_flag_names, KEY_FLAG_NAMES, name, size);
 }
 
 uint32_t command_category(const char *name, size_t size)

@@ -8,7 +8,8 @@
 
 #include "base/memory.h"
 
-enum { NAME_MAX_SIZE = 64, FULL_NAME_SIZE = 2 * NAME_MAX_SIZE + 2, KEYWORD_SIZE = 32, SPECS_MAX = 8 };
+enum { NAME_MAX_SIZE = 64, FULL_NAME_SIZE = 2 * NAME_MAX_SIZE + 2 };
+enum { KEYWORD_SIZE = 32, TIPS_SIZE = 256, SPECS_MAX = 8 };
 /* No command has its keys further back, and sums of these stay far from the end of 32 bits. */
 enum { PLACE_MAX = 1024 };
 
@@ -24,6 +25,7 @@ struct draft {
     struct key_spec specs[SPECS_MAX];
     char keywords[SPECS_MAX][KEYWORD_SIZE];
     char name[FULL_NAME_SIZE];
+    char tips[TIPS_SIZE];
 };
 
 /* ---- values ---- */
@@ -165,6 +167,16 @@ static bool find_read(struct key_spec *spec, const redisReply *find)
     return text_is(type, "unknown");
 }
 
+static uint32_t key_flags_read(const redisReply *words)
+{
+    uint32_t flags = 0;
+    for (size_t i = 0; i < items(words); i++) {
+        const redisReply *word = words->element[i];
+        flags |= is_text(word) ? command_key_flag(word->str, (size_t)word->len) : 0;
+    }
+    return flags;
+}
+
 static bool specs_read(struct draft *draft, const redisReply *specs)
 {
     size_t count = items(specs);
@@ -173,6 +185,8 @@ static bool specs_read(struct draft *draft, const redisReply *specs)
     }
     for (size_t i = 0; i < count; i++) {
         struct key_spec *spec = &draft->specs[i];
+        spec->flags = key_flags_read(entry(specs->element[i], "flags"));
+        spec->notes = "";
         if (!begin_read(draft, spec, entry(specs->element[i], "begin_search")) ||
             !find_read(spec, entry(specs->element[i], "find_keys"))) {
             return false;
@@ -219,8 +233,25 @@ static const char *tip_of(const redisReply *tip, const char *kind)
     return is_text(tip) && strncmp(tip->str, kind, size) == 0 ? tip->str + size : NULL;
 }
 
-static void tips_read(struct command *row, const redisReply *tips)
+/* Those that are words; Redis has sentences of its own for some of its tips. */
+static void tips_keep(struct draft *draft, const redisReply *tips)
 {
+    size_t at = 0;
+    for (size_t i = 0; i < items(tips); i++) {
+        const redisReply *tip = tips->element[i];
+        size_t room = TIPS_SIZE - at - 1; /* less one for the space */
+        if (at + 1 < TIPS_SIZE && is_text(tip) &&
+            word_copy(draft->tips + at + (at > 0), room, tip->str, (size_t)tip->len)) {
+            draft->tips[at] = at > 0 ? ' ' : draft->tips[at];
+            at += strlen(draft->tips + at);
+        }
+    }
+}
+
+static void tips_read(struct draft *draft, const redisReply *tips)
+{
+    struct command *row = &draft->row;
+    tips_keep(draft, tips);
     for (size_t i = 0; i < items(tips); i++) {
         const char *request = tip_of(tips->element[i], "request_policy:");
         const char *response = tip_of(tips->element[i], "response_policy:");
@@ -241,14 +272,14 @@ static void tips_read(struct command *row, const redisReply *tips)
 static bool draft_read(struct draft *draft, const redisReply *reply, const struct command *container)
 {
     struct command *row = &draft->row;
-    *draft = (struct draft){.row.name = draft->name};
+    *draft = (struct draft){.row.name = draft->name, .row.tips = draft->tips};
     if (!name_copy(draft, item(reply, ROW_NAME), container) ||
         !number_in(item(reply, ROW_ARITY), -PLACE_MAX, PLACE_MAX, &row->arity) || row->arity == 0 ||
         !first_last_step_read(row, reply) || !specs_read(draft, item(reply, ROW_SPECS))) {
         return false;
     }
     words_read(row, item(reply, ROW_FLAGS), item(reply, ROW_CATEGORIES));
-    tips_read(row, item(reply, ROW_TIPS));
+    tips_read(draft, item(reply, ROW_TIPS));
     row->flags &= ~(uint32_t)(COMMAND_SUBCOMMAND | COMMAND_CONTAINER);
     row->flags |= container ? COMMAND_SUBCOMMAND : items(item(reply, ROW_SUBS)) > 0 ? COMMAND_CONTAINER : 0;
     row->simple_keys = !(row->flags & COMMAND_MOVABLEKEYS) || row->spec_count == 0;
@@ -305,6 +336,25 @@ static bool put(struct lexicon *lexicon, const struct command *row)
     return true;
 }
 
+/* A row of the table is told of; its subcommands are, too, by a host that tells of none (before Redis 7). */
+static void tell(struct lexicon *lexicon, const struct command *row, bool with_subs)
+{
+    lexicon->told[row->id / 64] |= (uint64_t)1 << row->id % 64;
+    lexicon->told_any = true;
+    for (size_t id = row->id + 1u; with_subs && id < command_count(); id++) {
+        if (!(command_row(id)->flags & COMMAND_SUBCOMMAND)) {
+            break;
+        }
+        lexicon->told[id / 64] |= (uint64_t)1 << id % 64;
+    }
+}
+
+bool lexicon_has(const struct lexicon *lexicon, const struct command *command)
+{
+    return command_is_learned(command) || !lexicon->told_any ||
+           (lexicon->told[command->id / 64] >> command->id % 64 & 1);
+}
+
 static size_t learn_draft(struct lexicon *lexicon, const struct draft *draft)
 {
     const struct command *row = command_learn(&draft->row);
@@ -322,7 +372,10 @@ static size_t learn_subcommands(struct lexicon *lexicon, const struct command *c
             continue;
         }
         const char *word = draft.name + strlen(container->name) + 1;
-        if (!command_find_sub(container, word, strlen(word))) {
+        const struct command *row = command_find_sub(container, word, strlen(word));
+        if (row) {
+            tell(lexicon, row, false);
+        } else {
             changes += learn_draft(lexicon, &draft);
         }
     }
@@ -339,7 +392,9 @@ size_t lexicon_learn(struct lexicon *lexicon, const struct redisReply *reply)
             continue;
         }
         const struct command *container = command_find(draft.name, strlen(draft.name));
-        if (!container) {
+        if (container) {
+            tell(lexicon, container, items(item(row, ROW_SUBS)) == 0);
+        } else {
             changes += learn_draft(lexicon, &draft);
             container = find_lower(lexicon, draft.name);
         }

@@ -15,12 +15,17 @@ struct lexicon {
     const struct command **rows; /* sorted by name, owned array */
     size_t count, room;
     bool full; /* a row found no place among all that have been learned */
+    bool told_any;
+    uint64_t told[COMMAND_IDS / 64]; /* a bit for each row of the table that a host knows, too */
 };
 
 void lexicon_deinit(struct lexicon *lexicon);
 
 /* Takes in a reply to COMMAND. Returns how many rows are new, or other than before. */
 size_t lexicon_learn(struct lexicon *lexicon, const struct redisReply *reply);
+
+/* Does a host know it? Yes, as long as none has told of any row of the table. */
+bool lexicon_has(const struct lexicon *lexicon, const struct command *command);
 
 /* By name in any case; NULL: it is not in there. */
 const struct command *lexicon_find(const struct lexicon *lexicon, const char *name, size_t size);

@@ -42,7 +42,6 @@ return {
   -- the plain Redis is not asked, for it would suffer; `pending`: nobody is;
   -- `hosts`: only with so many; `in_transaction`: only there, and only there compared.
   different = {
-    { "^COMMAND", pending = true, why = "not built yet" },
 
     { "^FCALL NOTHING 01 ", "^FCALL NOTHING 2 @", nydus = "^%-ERR .*[Nn]umber of keys",
       why = "without its keys it has no host that could say that there is no such function" },
@@ -63,7 +62,12 @@ return {
     { "^CONFIG SET .", "^CONFIG REWRITE", nydus = "^%-ERR 'config' is not allowed through Nydus: its configuration is config.lua",
       why = "a configuration of a file, for all workers", apart = true },
     { "^CLIENT SETINFO", "^CLIENT NO%-TOUCH O", nydus = "", why = "Redis 7.0 has it not" },
-    { "^CLIENT HELP$", "^PUBSUB HELP$", "^SLOWLOG HELP$", "^CONFIG HELP$", "^MEMORY HELP$", "^LATENCY HELP$", "^CLUSTER HELP$",
+    { "^COMMAND$", "^COMMAND INFO$", "^COMMAND COUNT$", "^COMMAND LIST$", "^COMMAND LIST FILTERBY ACLCAT HYPERLOGLOG$",
+      nydus = "^[*:~]%d+\r\n", why = "lists what is not refused" },
+    { "^COMMAND DOCS$", nydus = "^[*%%]%d+\r\n", why = "lists what is not refused" },
+    { "^COMMAND INFO OBJECT MEMORY XGROUP CLIENT$", nydus = "^%*4\r\n%*10\r\n",
+      why = "subcommands in the order of their names, and two of Redis 7.2" },
+    { "^COMMAND HELP$", "^CLIENT HELP$", "^PUBSUB HELP$", "^SLOWLOG HELP$", "^CONFIG HELP$", "^MEMORY HELP$", "^LATENCY HELP$", "^CLUSTER HELP$",
       nydus = "^%*%d+\r\n%+%u+ <subcommand> %[<argument> %.%.%.%], of these:\r\n",
       why = "names the subcommands that Nydus has" },
     { "^WAITAOF 0 0$", nydus = "^%-ERR wrong number of arguments for 'waitaof' command", why = "Redis 7.0 has it not" },
