@@ -281,6 +281,52 @@ describe("auth", function()
     end)
   end)
 
+  describe("a command that hosts have taught", function()
+    local TAUGHT = "*1\r\n*10\r\n$8\r\njson.get\r\n:-2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n"
+      .. "*1\r\n+@read\r\n*0\r\n*0\r\n*0\r\n"
+    local UNKNOWN = { err = "ERR unknown command 'JSON.GET', with args beginning with: 'k' " }
+    local fake, client
+
+    before_each(function()
+      fake = support.fake({ auto = { PING = "+PONG\r\n" } })
+      client = support.nydus({ config = [[return { listen = $port, workers = 1, hosts = { "127.0.0.1:$host" },
+        users = {
+          all = { password = "pw" }, named = { password = "pw", commands = { "+json.get" } },
+          read = { password = "pw", commands = { "+@read" } }, less = { password = "pw", commands = { "-@read" } },
+          keyed = { password = "pw", keys = { "a*" } },
+        } }]], vars = { host = fake.port } }):client()
+    end)
+
+    it("is not asked for by who has not logged in", function()
+      assert.same(UNKNOWN, client:call("JSON.GET", "k"))
+      fake:expect_silence(0.02)
+    end)
+
+    it("may be run by who may run everything, or it by name, with the keys that he may use", function()
+      local function answers(key)
+        fake:expect("JSON.GET " .. key)
+        fake:answer("+json\r\n")
+        assert.equal("json", (client:read()))
+      end
+      client:call("AUTH", "all", "pw")
+      client:command("JSON.GET", "k")
+      fake:expect("COMMAND")
+      fake:answer(TAUGHT)
+      answers("k")
+      client:call("AUTH", "named", "pw")
+      client:command("JSON.GET", "k")
+      answers("k")
+      for _, name in ipairs({ "read", "less" }) do
+        client:call("AUTH", name, "pw")
+        assert.same(nocommand("json.get"), client:call("JSON.GET", "k"), name)
+      end
+      client:call("AUTH", "keyed", "pw")
+      assert.same(NOKEY, client:call("JSON.GET", "k"))
+      client:command("JSON.GET", "a1")
+      answers("a1")
+    end)
+  end)
+
   describe("a cluster", function()
     it("does not show its clients to those of another, nor lets them be ended", function()
       local other_port, host = support.free_port(), support.redis().port
