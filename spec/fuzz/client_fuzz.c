@@ -22,6 +22,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "proxy/account.h"
 #include "proxy/client.h"
 #include "proxy/cluster.h"
 #include "proxy/listener.h"
@@ -35,7 +36,8 @@ enum mode {
     MODE_AWAY = 4,    /* a third host is not there */
     MODE_CLOSES = 8,  /* hosts close links in the middle of work */
     MODE_GARBLED = 16, /* hosts send what is certainly no reply */
-    MODE_OLD = 32     /* hosts do not speak RESP3 */
+    MODE_OLD = 32,    /* hosts do not speak RESP3 */
+    MODE_LOCKED = 64  /* clients have to log in, and cannot: the password is the digest of nothing known */
 };
 enum { HOSTS = 2, PEERS = 64, MAX_REQUEST = 64 * 1024, MAX_SECONDS = 5 };
 
@@ -104,6 +106,12 @@ struct world {
 static bool name_is(const char *start, const struct resp_request *scan, const char *name)
 {
     return scan->args[0].size == strlen(name) && !strncasecmp(start + scan->args[0].at, name, strlen(name));
+}
+
+/* What Nydus itself says on a new link. */
+static bool is_greeting(const char *start, const struct resp_request *scan)
+{
+    return name_is(start, scan, "ping") || (name_is(start, scan, "hello") && scan->argc == 2);
 }
 
 static bool name_is_among(const char *start, const struct resp_request *scan, const char *const *names)
@@ -224,6 +232,7 @@ static bool peer_answer(struct peer *peer, struct text *out)
             break;
         CHECK(status == RESP_DONE && scan.argc > 0);
         check_harmless(peer, start, &scan);
+        CHECK(!(world->mode & MODE_LOCKED) || is_greeting(start, &scan));
         at += scan.size;
         world->asked++;
         if (fault_due(world, MODE_CLOSES))
@@ -359,6 +368,11 @@ static struct generation *generation_make(struct world *world)
     cluster->max_connection_retries = 3;
     cluster->max_request = MAX_REQUEST;
     cluster->max_reply_buffer = 64 * 1024 * 1024;
+    if (world->mode & MODE_LOCKED) {
+        static const uint8_t digest[ACCOUNT_DIGEST];
+        cluster->accounts = accounts_create();
+        command_set_apply(&accounts_add(cluster->accounts, "default", digest)->commands, "+@all");
+    }
     add_root(world, cluster);
     return generation;
 }
@@ -445,13 +459,14 @@ static bool owed_command(struct owed *owed, const struct world *world, const cha
 /* Walks over everything the client sends. */
 static void owed_find(struct owed *owed, const struct world *world, const char *bytes, size_t size)
 {
-    bool on = true;
+    bool on = true, locked = world->mode & MODE_LOCKED;
+    owed->dropped = locked; /* for those who have not logged in, requests are wrong earlier */
     while (on && size) {
         struct resp_request scan = {0};
         enum resp_status status = resp_scan_request(&scan, bytes, size, MAX_REQUEST);
-        if (status == RESP_MORE)
+        if (status == RESP_MORE && !locked)
             return;
-        if (status == RESP_ERROR) {
+        if (status == RESP_MORE || status == RESP_ERROR) {
             owed_add(owed);
             return;
         }
@@ -489,6 +504,7 @@ struct caller {
     struct text in;
     size_t replies;
     bool ended;
+    bool locked; /* it cannot log in */
 };
 
 static void caller_check(struct caller *caller, const struct owed *owed)
@@ -506,6 +522,7 @@ static void caller_check(struct caller *caller, const struct owed *owed)
             continue;
         CHECK(!scan.push && caller->replies < owed->count);
         const struct text *reply = &owed->replies[caller->replies++];
+        CHECK(!caller->locked || *start == '-' || !memcmp(start, "+OK", 3) || !memcmp(start, "+RESET", 6));
         if (reply->size && *start != '-')
             CHECK(scan.size == reply->size && !memcmp(start, reply->data, reply->size));
     }
@@ -552,7 +569,7 @@ static void fuzz_client(struct world *world, const char *bytes, size_t size, uns
     struct owed owed = {0};
     owed_find(&owed, world, bytes, size);
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
-    struct caller caller = {.fd = pair[0]};
+    struct caller caller = {.fd = pair[0], .locked = world->mode & MODE_LOCKED};
     client_create(world->proxy->listeners, pair[1]);
     caller_send(&caller, world, &owed, bytes, size, cut);
     /* requests of a dropped client are still answered, to nobody */
