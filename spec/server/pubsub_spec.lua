@@ -226,6 +226,103 @@ describe("a subscriber", function()
   end)
 end)
 
+describe("in RESP3", function()
+  local redis, nydus, client, other
+
+  before_each(function()
+    redis = support.redis()
+    nydus = support.nydus({ config = { router = "ketama", hosts = { redis, support.redis() }, workers = 2 } })
+    client, other = nydus:client(), nydus:client()
+    client:call("HELLO", "3")
+  end)
+
+  it("confirmations and messages are pushes, the same as Redis's", function()
+    local plain = redis:client()
+    plain:call("HELLO", "3")
+    local lines = {
+      { "SUBSCRIBE a b", 2 }, "PSUBSCRIBE p*", "SSUBSCRIBE s", "PING", "PING text", "GET nothing", "UNSUBSCRIBE b", "UNSUBSCRIBE x",
+      "SUNSUBSCRIBE", "SUNSUBSCRIBE", "PUNSUBSCRIBE", "PUNSUBSCRIBE", "UNSUBSCRIBE", "UNSUBSCRIBE", "MULTI", "SET k v", "EXEC",
+    }
+    assert.same(bytes_of(plain, lines), bytes_of(client, lines))
+    local function heard(one, host)
+      for _, line in ipairs({ "SUBSCRIBE a", "PSUBSCRIBE b*", "SSUBSCRIBE c" }) do one:call(unpack(words(line))) end
+      local out = {}
+      for i, line in ipairs({ "PUBLISH a x", "PUBLISH bb y", "SPUBLISH c z" }) do
+        host:call(unpack(words(line)))
+        out[i] = select(2, one:read())
+      end
+      return out
+    end
+    local expected = heard(plain, redis)
+    assert.same({ ">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n" }, { expected[1] })
+    assert.same(expected, heard(client, other))
+  end)
+
+  it("everything else is allowed, and no message comes inside of a reply", function()
+    client:call("SUBSCRIBE", "c")
+    client:call("HSET", "h", "f", ("v"):rep(5000))
+    for i = 1, 300 do
+      other:command("PUBLISH", "c", i)
+      client:command("HGETALL", "h")
+      client:command("GET", "none")
+    end
+    local replies, messages = 0, 0
+    while replies < 600 or messages < 300 do
+      local value, bytes = client:read()
+      if bytes:sub(1, 1) == ">" then
+        messages = messages + 1
+        assert.equal(tostring(messages), value.push[3])
+      else
+        replies = replies + 1
+        assert.equal(replies % 2 == 1 and "%" or "_", bytes:sub(1, 1))
+      end
+    end
+  end)
+
+  it("each client hears in its own version", function()
+    local second = nydus:client()
+    client:call("SUBSCRIBE", "c")
+    second:call("SUBSCRIBE", "c")
+    for _ = 1, 2 do
+      other:call("PUBLISH", "c", ("x"):rep(100000))
+      assert.equal(">", select(2, client:read()):sub(1, 1))
+      assert.equal("*", select(2, second:read()):sub(1, 1))
+    end
+    second:call("UNSUBSCRIBE")
+    second:call("HELLO", "3")
+    assert.equal("PONG", client:call("PING"))
+    assert.equal("RESET", client:call("RESET"))
+    assert.same({ "subscribe", "c", 1 }, client:call("SUBSCRIBE", "c"))
+    silent(client)
+  end)
+
+  it("HELLO 2 brings a subscriber back to the rules of RESP2", function()
+    client:call("SUBSCRIBE", "c")
+    client:call("HELLO", "2")
+    assert.matches("^ERR Can't execute 'get'", client:call("GET", "k").err)
+    other:call("PUBLISH", "c", "x")
+    assert.equal("*", select(2, client:read()):sub(1, 1))
+    assert.matches("^ERR Can't execute 'hello'", client:call("HELLO", "3").err)
+  end)
+end)
+
+describe("redis-cli", function()
+  it("listens until it is ended", function()
+    local redis = support.redis()
+    local nydus = support.nydus({ config = { hosts = { redis } } })
+    for _, case in ipairs({ { "-2", "SUBSCRIBE" }, { "-3", "SUBSCRIBE" }, { "-3", "PSUBSCRIBE" }, { "-2", "SSUBSCRIBE" } }) do
+      local program = support.start({ name = "redis-cli", argv = {
+        "timeout", "30", "redis-cli", case[1], "-p", nydus.port, case[2], "news",
+      } })
+      local publish = case[2] == "SSUBSCRIBE" and "SPUBLISH" or "PUBLISH"
+      support.wait_until(function() return redis:call(publish, "news", "hello") == 1 end, 5, "a subscriber")
+      support.wait_until(function() return program:log():find("hello", 1, true) end, 5, "the message")
+      program:close()
+      support.wait_until(function() return redis:call(publish, "news", "hello") == 0 end, 5, "it to be gone")
+    end
+  end)
+end)
+
 describe("over several hosts", function()
   it("a channel is listened to where its messages go, a pattern everywhere", function()
     local hosts = { support.redis(), support.redis(), support.redis() }
