@@ -342,6 +342,31 @@ describe("a slow subscriber", function()
   end)
 end)
 
+describe("a big message", function()
+  it("is kept once for all who have not read it yet", function()
+    local redis = support.redis()
+    local nydus = support.nydus({ config = { hosts = { redis }, defaults = { timeout = 10 } } })
+    local pid, many, publisher = pair.worker(nydus), {}, nydus:client()
+    for i = 1, 100 do
+      many[i] = nydus:client()
+      if i % 2 == 0 then many[i]:call("HELLO", "3") end
+      many[i]:call("SUBSCRIBE", "c")
+    end
+    local before = support.rss(pid)
+    local text = ("x"):rep(3000000)
+    assert.equal(100, publisher:call("PUBLISH", "c", text))
+    many[1]:read()
+    if not support.sanitized then assert.is_true(support.rss(pid) - before < 60 * 1024 * 1024) end
+    many[2]:close()
+    for i = 3, 100 do
+      local _, bytes = many[i]:read()
+      assert.equal(i % 2 == 0 and ">" or "*", bytes:sub(1, 1))
+      assert.is_true(bytes:sub(-3000002, -3) == text)
+    end
+    assert.equal(99, publisher:call("PUBLISH", "c", "small"))
+  end)
+end)
+
 describe("five hundred subscribers", function()
   it("each get every message", function()
     local redis = support.redis()

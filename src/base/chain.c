@@ -18,6 +18,7 @@ enum chunk_kind {
     CHUNK_LARGE, /* pooled */
     CHUNK_EXACT, /* one big piece, header and bytes in one allocation */
     CHUNK_GIVEN, /* somebody's malloc, taken over */
+    CHUNK_SHARED, /* in other chains, too */
 };
 
 /* Header included, so that the allocator sees round numbers. */
@@ -54,10 +55,27 @@ static struct chunk *pool_get(enum chunk_kind kind)
 /* Big pieces that go leave holes in the heap: worth giving back once no more come. */
 static bool big_freed, big_freed_before;
 
+struct shared *shared_create(const char *bytes, size_t size)
+{
+    struct shared *shared = xmalloc(sizeof *shared + size);
+    shared->users = 1;
+    shared->size = size;
+    memcpy(shared->bytes, bytes, size);
+    return shared;
+}
+
+void shared_release(struct shared *shared)
+{
+    if (shared && --shared->users == 0)
+        free(shared);
+}
+
 static void chunk_free(struct chunk *chunk)
 {
     if (chunk->kind == CHUNK_GIVEN)
         free(chunk->data);
+    if (chunk->kind == CHUNK_SHARED)
+        shared_release((struct shared *)(void *)(chunk->data - offsetof(struct shared, bytes)));
     if (chunk->kind >= CHUNK_EXACT) {
         big_freed = true;
         free(chunk);
@@ -121,15 +139,31 @@ char *chain_append(struct chain *chain, const char *bytes, size_t size)
     return out;
 }
 
-struct chunk *chain_give(struct chain *chain, char *data, size_t start, size_t end, size_t room)
+static struct chunk *chain_add(struct chain *chain, struct chunk content)
 {
     struct chunk *chunk = xmalloc(sizeof *chunk);
-    *chunk = (struct chunk){.data = data, .start = start, .end = end, .room = room, .kind = CHUNK_GIVEN};
+    *chunk = content;
     chain_push(chain, chunk);
-    chain->size += end - start;
-    if (!chain->unsent && end > start)
+    chain->size += chunk->end - chunk->start;
+    if (!chain->unsent && chunk->end > chunk->start)
         chain->unsent = chunk;
     return chunk;
+}
+
+struct chunk *chain_give(struct chain *chain, char *data, size_t start, size_t end, size_t room)
+{
+    return chain_add(
+        chain, (struct chunk){.data = data, .start = start, .end = end, .room = room, .kind = CHUNK_GIVEN});
+}
+
+/* It has no room: nobody writes behind the bytes of others. */
+void chain_share(struct chain *chain, struct shared *shared)
+{
+    shared->users++;
+    chain_add(chain, (struct chunk){.data = shared->bytes,
+                                    .end = shared->size,
+                                    .room = shared->size,
+                                    .kind = CHUNK_SHARED});
 }
 
 int chain_iovec(const struct chain *chain, struct iovec *iov, int max)

@@ -37,6 +37,17 @@ char *chain_append(struct chain *chain, const char *bytes, size_t size);
 /* Takes memory from malloc (data[start..end) is content) as the new end, without a copy. */
 struct chunk *chain_give(struct chain *chain, char *data, size_t start, size_t end, size_t room);
 
+/* Bytes that several chains send, made once: freed when the last has sent them. */
+struct shared {
+    size_t users; /* chains, and its maker */
+    size_t size;
+    char bytes[];
+};
+struct shared *shared_create(const char *bytes, size_t size);
+/* The maker needs it no more. NULL is fine. */
+void shared_release(struct shared *shared);
+void chain_share(struct chain *chain, struct shared *shared);
+
 /* The first bytes as an iovec; returns how many entries were filled. */
 int chain_iovec(const struct chain *chain, struct iovec *iov, int max);
 

@@ -193,21 +193,38 @@ void client_done(struct request *request, const struct reply *reply)
     client_check_unread(client, reply->size);
 }
 
-char *client_push(struct client *client, const char *bytes, size_t size)
+/* Does it get messages? One that leaves too many unread does not any more. */
+static bool client_hears(struct client *client)
 {
     const struct cluster *cluster = client_cluster(client);
     size_t limit = PUSH_UNREAD;
     if (cluster && cluster->max_reply_buffer < limit)
         limit = cluster->max_reply_buffer;
     if (client->dead || client->closing)
-        return NULL;
+        return false;
     if (client->stream.out.size + client->kept > limit) {
         stats->subscribers_dropped++;
         client_close(client, "its unread messages exceed max_reply_buffer, or 32 MB");
-        return NULL;
+        return false;
     }
     client_mark_dirty(client);
-    return chain_append(&client->stream.out, bytes, size);
+    return true;
+}
+
+bool client_push(struct client *client, const char *bytes, size_t size)
+{
+    if (!client_hears(client))
+        return false;
+    chain_append(&client->stream.out, bytes, size);
+    return true;
+}
+
+bool client_push_shared(struct client *client, struct shared *shared)
+{
+    if (!client_hears(client))
+        return false;
+    chain_share(&client->stream.out, shared);
+    return true;
 }
 
 /* ---- events ---- */

@@ -87,10 +87,11 @@ void client_queue(struct client *client, struct request *request);
 /* The `done` of a client's requests: the reply goes out in its turn. */
 void client_done(struct request *request, const struct reply *reply);
 
-/* Sends what no request asked for, between two replies, and returns where the
- * bytes lie until the turn's end; NULL: the client is leaving, maybe because
- * it has left too much unread. */
-char *client_push(struct client *client, const char *bytes, size_t size);
+/* Sends what no request asked for, between two replies: a copy, or what is
+ * sent to many. false: the client is leaving, maybe because it has left too
+ * much unread. */
+bool client_push(struct client *client, const char *bytes, size_t size);
+bool client_push_shared(struct client *client, struct shared *shared);
 
 /* The cluster its commands go to now, or NULL after a reload that dropped it. */
 struct cluster *client_cluster(const struct client *client);

@@ -5,6 +5,7 @@
 #include "base/chain.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/stats.h"
 #include "proxy/client.h"
 #include "proxy/cluster.h"
 #include "proxy/lesson.h"
@@ -26,13 +27,21 @@
  * and unused memory only every JANITOR_SLOW-th time. */
 enum { JANITOR_SLOW = 20 };
 
+/* A turn ends when so much has been written, for the others to get theirs and for the heartbeat. */
+enum { TURN_BYTES = 16 * 1024 * 1024 };
+
 /* ---- the turn's end ---- */
 
+/* Those that had to wait first. */
 static struct client *take_dirty_clients(struct proxy *proxy)
 {
-    struct client *list = proxy->dirty_clients;
-    proxy->dirty_clients = NULL;
-    return list;
+    struct client *list = proxy->dirty_clients, *late = proxy->late_clients, *last = late;
+    proxy->dirty_clients = proxy->late_clients = NULL;
+    while (last && last->dirty_next)
+        last = last->dirty_next;
+    if (last)
+        last->dirty_next = list;
+    return late ? late : list;
 }
 
 static void resume_clients(struct proxy *proxy)
@@ -56,8 +65,13 @@ static void flush_links(struct proxy *proxy)
 static bool flush_clients(struct proxy *proxy)
 {
     bool waiting = false;
+    uint64_t enough = stats->output_bytes + TURN_BYTES;
     for (struct client *client = take_dirty_clients(proxy), *next; client; client = next) {
         next = client->dirty_next;
+        if (stats->output_bytes >= enough) {
+            proxy->late_clients = client;
+            return true;
+        }
         client->dirty = client_turn_end(client); /* true until here: a close leaves it to us */
         if (client->dirty) {
             waiting = true;

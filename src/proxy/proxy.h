@@ -35,6 +35,7 @@ struct proxy {
     uint64_t client_count;
     uint64_t next_client_id;
     uint64_t client_id_step;      /* workers count in steps, so that ids are unique among them */
+    struct client *late_clients;  /* dirty ones that have to wait for the next turn, first in, first out */
     struct client *dirty_clients; /* have something to write or to decide at the turn's end */
     struct link *dirty_links;
     struct client *dead_clients; /* freed at the turn's end */

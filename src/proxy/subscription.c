@@ -238,21 +238,54 @@ struct word {
     size_t size;
 };
 
-/* In RESP3 a message is a push: the same bytes but for the first. Going down
- * from the last member, for one that is closed has its place taken by that. */
+/* Messages of this size are not copied for each member. */
+enum { SHARE_FROM = 16 * 1024 };
+
+/* What goes to the members: in RESP3 a message is a push, the same bytes but for the first. */
+struct copies {
+    const char *bytes;
+    size_t size;
+    struct shared *shared[2]; /* of RESP2 and RESP3; NULL: not needed yet */
+    char *push;               /* a small one in RESP3, or NULL */
+};
+
+static bool hand_shared(struct copies *copies, struct client *client)
+{
+    struct shared **shared = &copies->shared[client->resp == 3];
+    if (!*shared) {
+        *shared = shared_create(copies->bytes, copies->size);
+        if (client->resp == 3)
+            (*shared)->bytes[0] = '>';
+    }
+    return client_push_shared(client, *shared);
+}
+
+static bool hand_to(struct copies *copies, struct client *client)
+{
+    if (copies->size >= SHARE_FROM)
+        return hand_shared(copies, client);
+    if (client->resp != 3)
+        return client_push(client, copies->bytes, copies->size);
+    if (!copies->push) {
+        copies->push = xmalloc(copies->size);
+        memcpy(copies->push, copies->bytes, copies->size);
+        copies->push[0] = '>';
+    }
+    return client_push(client, copies->push, copies->size);
+}
+
+/* Goes down from the last member, for one that is closed has its place taken by that. */
 static void hand_out(struct subscription *subscription, const char *bytes, size_t size)
 {
+    struct copies copies = {.bytes = bytes, .size = size};
     subscription->pins++;
-    for (uint32_t i = subscription->count; i-- > 0;) {
-        if (i >= subscription->count) /* more than one has gone */
-            continue;
-        struct client *client = subscription->members[i]->client;
-        char *at = client_push(client, bytes, size);
-        if (at && client->resp == 3)
-            *at = '>';
-        stats->messages_sent += at != NULL;
-    }
+    for (uint32_t i = subscription->count; i-- > 0;)
+        if (i < subscription->count)
+            stats->messages_sent += hand_to(&copies, subscription->members[i]->client);
     subscription_unpin(subscription);
+    shared_release(copies.shared[0]);
+    shared_release(copies.shared[1]);
+    free(copies.push);
 }
 
 /* With the numbers of databases as clients count them. */
