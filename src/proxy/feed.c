@@ -43,7 +43,7 @@ static struct feed *feed_of(struct hub *hub, struct host *host)
     struct feed *feed = xcalloc(1, sizeof *feed);
     feed->hub = hub;
     feed->host = host;
-    feed->link = link_create(host, 0, LINK_FEED, 2);
+    feed->link = link_create(host, link_lane(0, LINK_FEED, 2));
     feed->link->feed = feed;
     feed->next = hub->feeds;
     hub->feeds = feed;

@@ -101,30 +101,29 @@ void host_release(struct host *host)
 
 /* A link that nobody had is put behind the other shared ones: those of the
  * configured database, which most commands are for, are found first. */
-static struct link *host_add_link(struct host *host, int32_t db, uint32_t slot, uint8_t resp)
+static struct link *host_add_link(struct host *host, uint64_t lane)
 {
     struct link **place = &host->links;
     while (*place && (*place)->slot < LINK_FEED)
         place = &(*place)->next;
-    struct link *link = link_create(host, db, slot, resp);
+    struct link *link = link_create(host, lane);
     link->next = *place;
     *place = link;
     return link;
 }
 
-static struct link *host_link(struct host *host, int32_t db, uint32_t slot, uint8_t resp)
+static struct link *host_link(struct host *host, uint64_t lane)
 {
-    uint64_t lane = link_lane(db, slot, resp);
     for (struct link *link = host->links; link; link = link->next)
         if (link->lane == lane)
             return link;
-    return host_add_link(host, db, slot, resp);
+    return host_add_link(host, lane);
 }
 
 void host_connect(struct host *host)
 {
     for (uint32_t slot = 0; slot < host->options.connections; slot++) {
-        struct link *link = host_link(host, host->options.db, slot, 2);
+        struct link *link = host_link(host, link_lane(host->options.db, slot, 2));
         if (link->state == LINK_IDLE)
             link_connect(link);
     }
@@ -163,8 +162,9 @@ static uint32_t host_slot(const struct host *host, const struct request *request
 void host_send(struct host *host, struct request *request)
 {
     const struct query *query = &request->query;
-    int32_t db = host->options.db + query->db;
-    link_send(host_link(host, db, host_slot(host, request), query->resp), request);
+    uint64_t lane = link_lane(host->options.db + query->db, host_slot(host, request), query->resp);
+    struct link *link = host->links; /* mostly it is the first */
+    link_send(link && link->lane == lane ? link : host_link(host, lane), request);
 }
 
 static void host_mark(struct host *host, bool down)

@@ -38,24 +38,24 @@ static bool retire_free(const struct host *host)
 }
 
 /* Private links stand behind the shared ones, which are looked for with every command. */
-static struct link *add_link(struct host *host, int32_t db, uint8_t resp)
+static struct link *add_link(struct host *host, uint64_t lane)
 {
     struct link **place = &host->links;
     while (*place)
         place = &(*place)->next;
-    *place = link_create(host, db, LINK_PRIVATE, resp);
+    *place = link_create(host, lane);
     return *place;
 }
 
 struct link *lease_take(struct host *host, int32_t db, uint8_t resp)
 {
     uint32_t count = 0;
-    db += host->options.db;
-    struct link *link = find_free(host, link_lane(db, LINK_PRIVATE, resp), &count);
+    uint64_t lane = link_lane(host->options.db + db, LINK_PRIVATE, resp);
+    struct link *link = find_free(host, lane, &count);
     if (!link && count >= LEASE_LIMIT && !retire_free(host))
         return NULL;
     if (!link)
-        link = add_link(host, db, resp);
+        link = add_link(host, lane);
     if (link->state == LINK_RESTING && host_is_connected(host))
         link->state = LINK_IDLE; /* a host that is there need not be given a rest */
     link->leased = true;

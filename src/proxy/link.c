@@ -43,16 +43,16 @@ enum link_end {
 static void link_end(struct link *link, const char *reason, enum link_end end);
 static void link_lost(struct link *link, const char *reason);
 
-struct link *link_create(struct host *host, int32_t db, uint32_t slot, uint8_t resp)
+struct link *link_create(struct host *host, uint64_t lane)
 {
     struct link *link = xcalloc(1, sizeof *link);
     link->proxy = host->proxy;
     link->host = host;
-    link->db = db;
-    link->slot = slot;
-    link->resp = resp == 3 ? 3 : 2;
-    link->lane = link_lane(db, slot, resp);
-    link->keep = db == host->options.db && slot < LINK_FEED && link->resp == 2;
+    link->lane = lane;
+    link->db = (int32_t)(lane >> 32);
+    link->slot = (uint32_t)lane >> 1;
+    link->resp = lane & 1 ? 3 : 2;
+    link->keep = link->db == host->options.db && link->slot < LINK_FEED && link->resp == 2;
     stream_init(&link->stream, host->proxy->loop);
     return link;
 }

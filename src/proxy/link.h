@@ -42,10 +42,10 @@ enum greeting {
 };
 
 /* What makes requests share a link, in one number: the host's database, the
- * slot, and whether replies are to be RESP3 (resp 3; anything else is RESP2). */
+ * slot, and whether replies are to be RESP3 (resp 3; 2 and 0 are RESP2). */
 static inline uint64_t link_lane(int32_t db, uint32_t slot, uint8_t resp)
 {
-    return (uint64_t)(uint32_t)db << 32 | (uint64_t)slot << 1 | (resp == 3);
+    return (uint64_t)(uint32_t)db << 32 | (uint64_t)slot << 1 | (resp & 1); /* of 0, 2 and 3 */
 }
 
 struct link {
@@ -58,7 +58,7 @@ struct link {
     struct request *head, *tail; /* given to the link and not answered, oldest first */
     struct resolve *resolve;     /* while LINK_RESOLVING */
     enum link_state state;
-    uint64_t lane;     /* link_lane of the three below */
+    uint64_t lane;     /* the three below in one number */
     int32_t db;
     struct feed *feed; /* what its messages are for; NULL: none may come */
     uint32_t slot;     /* which of the host's `connections`, or LINK_PRIVATE, LINK_FEED */
@@ -85,7 +85,7 @@ struct link {
     struct resp_reply scan; /* of the reply that begins at in, or in the read buffer */
 };
 
-struct link *link_create(struct host *host, int32_t db, uint32_t slot, uint8_t resp);
+struct link *link_create(struct host *host, uint64_t lane);
 /* Starts connecting when idle, or when a rest is over. */
 void link_connect(struct link *link);
 /* Queues a request, or fails it at once when the link rests. */
