@@ -65,4 +65,27 @@ describe("probe", function()
       assert.matches("^ERR 'memory|stats' is not allowed", client:call("MEMORY", "STATS").err)
     end)
   end)
+
+  it("is answered with RESP3's own types in RESP3", function()
+    client:call("HELLO", "3")
+    assert.equal("identifier", client:call("NYDUS", "HOSTS")[1].map[1])
+    assert.is_table(client:call("NYDUS", "STATS").map)
+    local generation, success = client:call("NYDUS", "GENERATION").map, nil
+    for i = 1, #generation, 2 do
+      if generation[i] == "last-reload-success" then success = generation[i + 1] end
+    end
+    assert.same({ bool = true }, success)
+    assert.is_string(client:call("NYDUS", "ROUTE", "GET", "k")[1])
+    assert.equal("OK", client:call("NYDUS", "RELOAD"))
+    assert.same({}, client:call("NYDUS", "SLOWLOG"))
+    assert.same({ map = {} }, client:call("LATENCY", "HISTOGRAM", "nosuch"))
+    local shown = client:call("LATENCY", "HISTOGRAM", "hello").map
+    assert.equal("hello", shown[1])
+    assert.same({ "calls", 1, "histogram_usec" }, { unpack(shown[2].map, 1, 3) })
+    assert.is_table(shown[2].map[4].map)
+    assert.matches("^txt:# Keyspace\r\n", client:call("INFO", "keyspace").verbatim)
+    assert.matches("^txt:cluster_state:ok", client:call("CLUSTER", "INFO").verbatim)
+    assert.equal("slots", client:call("CLUSTER", "SHARDS")[1].map[1])
+    assert.equal("slowlog-max-len", client:call("CONFIG", "GET", "slowlog-max*").map[1])
+  end)
 end)
