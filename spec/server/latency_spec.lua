@@ -121,6 +121,33 @@ describe("commandstats", function()
     end, 5, "the counters of the worker that died")
   end)
 
+  it("have commands that were learned from the hosts, by name whichever worker learned them first", function()
+    local function row(name) return ("*6\r\n$%d\r\n%s\r\n:2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n"):format(#name, name) end
+    local host = support.fake({ auto = {
+      PING = "+PONG\r\n", COMMAND = "*2\r\n" .. row("my.first") .. row("my.second"),
+      ["MY.FIRST"] = "+OK\r\n", ["MY.SECOND"] = "-WRONGTYPE no\r\n",
+    } })
+    local two = support.nydus({ config = { hosts = { host }, workers = 2 } })
+    local function ask(by, ...)
+      by:command(...)
+      support.wait_until(function()
+        host:expect_silence(0.002)
+        return by:pending() ~= ""
+      end, 5, "a reply")
+      return (by:read())
+    end
+    for i = 1, 12 do
+      local by = two:client()
+      ask(by, i % 2 == 0 and "MY.FIRST" or "my.second", "k")
+      ask(by, i % 2 == 0 and "MY.SECOND" or "my.first", "k")
+    end
+    local stats = stats_of({ call = function(_, ...) return ask(two:client(), ...) end }, "commandstats", "cmdstat_")
+    assert.same({ 12, 0 }, { stats["my.first"].calls, stats["my.first"].failed_calls })
+    assert.same({ 12, 12 }, { stats["my.second"].calls, stats["my.second"].failed_calls })
+    local named = ask(two:client(), "LATENCY", "HISTOGRAM", "my.second", "my")
+    assert.same({ 2, "my.second" }, { #named, named[1] })
+  end)
+
   it("never show an argument", function()
     client:call("AUTH", "hush-hush")
     client:call("HELLO", "2", "AUTH", "x", "hush-hush")

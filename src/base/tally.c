@@ -10,6 +10,14 @@
 static struct tally private_rows[2];
 static const uint32_t private_count = 1;
 
+enum { NAME_FREE, NAME_BEING_WRITTEN, NAME_WHOLE };
+struct names {
+    uint32_t states[TALLY_LEARNED];
+    char names[TALLY_LEARNED][TALLY_NAME];
+};
+static struct names private_names;
+static struct names *names = &private_names;
+
 struct tally *tally = private_rows;
 static struct tally *rows = private_rows;
 static struct tally *base = &private_rows[1]; /* what tally_reset has taken away */
@@ -19,7 +27,7 @@ static const uint32_t *row_count = &private_count;
  * where the kernel does not overcommit, and nearly all of it stays untouched. */
 bool tally_share(uint32_t most, const uint32_t *count)
 {
-    size_t size = ((size_t)most + 1) * sizeof *rows;
+    size_t size = ((size_t)most + 1) * sizeof *rows + sizeof *names;
     int fd = memfd_create("nydus-tally", MFD_CLOEXEC);
     if (fd < 0)
         return false;
@@ -31,6 +39,7 @@ bool tally_share(uint32_t most, const uint32_t *count)
         return false;
     tally = rows = shared;
     base = &rows[most];
+    names = (struct names *)&rows[most + 1];
     row_count = count;
     return true;
 }
@@ -51,14 +60,44 @@ uint64_t tally_bucket_end(uint32_t bucket)
 
 void tally_failed(uint32_t command)
 {
-    if (command < TALLY_COMMANDS)
-        tally->counts[command].failed++;
+    tally->counts[command].failed++;
 }
 
 void tally_rejected(uint32_t command)
 {
-    if (command < TALLY_COMMANDS)
-        tally->counts[command].rejected++;
+    tally->counts[command].rejected++;
+}
+
+/* ---- learned commands ---- */
+
+/* Is the place that of the name, or free and ours now? One that another worker
+ * is just writing is neither: then the name may get two places. */
+static bool claim(uint32_t at, const char *name)
+{
+    uint32_t state = NAME_FREE;
+    if (__atomic_compare_exchange_n(&names->states[at], &state, NAME_BEING_WRITTEN, false, __ATOMIC_ACQUIRE,
+                                    __ATOMIC_ACQUIRE)) {
+        strncpy(names->names[at], name, TALLY_NAME - 1);
+        __atomic_store_n(&names->states[at], NAME_WHOLE, __ATOMIC_RELEASE);
+        return true;
+    }
+    return state == NAME_WHOLE && strncmp(names->names[at], name, TALLY_NAME - 1) == 0;
+}
+
+uint32_t tally_place(const char *name)
+{
+    uint32_t at = 0;
+    while (at < TALLY_LEARNED && !claim(at, name))
+        at++;
+    return TALLY_TABLE + at;
+}
+
+const char *tally_name(uint32_t place)
+{
+    uint32_t at = place - TALLY_TABLE;
+    bool whole = place >= TALLY_TABLE && place < TALLY_COMMANDS &&
+                 __atomic_load_n(&names->states[at], __ATOMIC_ACQUIRE) == NAME_WHOLE;
+    return whole ? names->names[at] : NULL;
 }
 
 /* ---- errors ---- */

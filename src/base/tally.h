@@ -8,10 +8,13 @@
 #include <stdint.h>
 
 enum {
-    TALLY_COMMANDS = 512, /* by the number of their row in the command table; others are not counted */
+    TALLY_TABLE = 448,   /* places for the rows of the command table, by their numbers */
+    TALLY_LEARNED = 128, /* and for commands that it has not, by their names; more are not counted */
+    TALLY_COMMANDS = TALLY_TABLE + TALLY_LEARNED,
     TALLY_BUCKETS = 104,
     TALLY_ERRORS = 64, /* different ones; what comes then is not counted */
-    TALLY_ERROR_NAME = 24
+    TALLY_ERROR_NAME = 24,
+    TALLY_NAME = 64 /* of a learned command, with its NUL */
 };
 
 struct tally_count {
@@ -57,11 +60,14 @@ static inline uint32_t tally_bucket(uint64_t usec)
 /* The longest duration that belongs to it. */
 uint64_t tally_bucket_end(uint32_t bucket);
 
-/* One call of a command that took so long. */
+/* The place of a learned command, the same for all workers; TALLY_COMMANDS: there is none left. */
+uint32_t tally_place(const char *name);
+/* The name of the command at a place from TALLY_TABLE on, or NULL. Good for ever. */
+const char *tally_name(uint32_t place);
+
+/* One call of the command at a place, below TALLY_COMMANDS, that took so long. */
 static inline void tally_call(uint32_t command, uint64_t usec)
 {
-    if (__builtin_expect(command >= TALLY_COMMANDS, 0))
-        return;
     tally->counts[command].calls++;
     tally->counts[command].usec += usec;
     tally->times[command].at[tally_bucket(usec)]++;

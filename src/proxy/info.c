@@ -22,6 +22,7 @@
 #include "proxy/connection.h"
 #include "proxy/databases.h"
 #include "proxy/listener.h"
+#include "proxy/measure.h"
 #include "proxy/proxy.h"
 #include "proxy/subscription.h"
 
@@ -176,16 +177,17 @@ static void section_modules(struct writer *out, const struct inquiry *inquiry)
 static void section_commandstats(struct writer *out, const struct inquiry *inquiry)
 {
     (void)inquiry;
-    for (uint32_t id = 0; id < command_count() && id < TALLY_COMMANDS; id++) {
-        const struct tally_count count = tally_counts(id);
-        if (count.calls == 0 && count.rejected == 0) {
+    for (uint32_t place = 0; place < TALLY_COMMANDS; place++) {
+        const struct tally_count count = tally_counts(place);
+        const char *name = measure_name(place);
+        if (!name || (count.calls == 0 && count.rejected == 0)) {
             continue;
         }
         double each = count.calls > 0 ? (double)count.usec / (double)count.calls : 0;
         writer_format(out,
                       "cmdstat_%s:calls=%llu,usec=%llu,usec_per_call=%.2f,rejected_calls=%llu,"
                       "failed_calls=%llu\r\n",
-                      command_row(id)->name, (unsigned long long)count.calls, (unsigned long long)count.usec,
+                      name, (unsigned long long)count.calls, (unsigned long long)count.usec,
                       each, (unsigned long long)count.rejected, (unsigned long long)count.failed);
     }
 }
@@ -217,15 +219,16 @@ static uint64_t percentile(const struct tally_times *times, uint64_t calls, doub
 static void section_latencystats(struct writer *out, const struct inquiry *inquiry)
 {
     (void)inquiry;
-    for (uint32_t id = 0; id < command_count() && id < TALLY_COMMANDS; id++) {
-        const struct tally_times times = tally_times(id);
+    for (uint32_t place = 0; place < TALLY_COMMANDS; place++) {
+        const struct tally_times times = tally_times(place);
+        const char *name = measure_name(place);
         uint64_t calls = 0;
         for (uint32_t i = 0; i < TALLY_BUCKETS; i++) {
             calls += times.at[i];
         }
-        if (calls > 0) {
+        if (name && calls > 0) {
             writer_format(out, "latency_percentiles_usec_%s:p50=%llu.000,p99=%llu.000,p99.9=%llu.000\r\n",
-                          command_row(id)->name, (unsigned long long)percentile(&times, calls, 0.5),
+                          name, (unsigned long long)percentile(&times, calls, 0.5),
                           (unsigned long long)percentile(&times, calls, 0.99),
                           (unsigned long long)percentile(&times, calls, 0.999));
         }

@@ -3,9 +3,11 @@
 #include "proxy/latency_command.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "base/tally.h"
 #include "proxy/call.h"
+#include "proxy/measure.h"
 
 static void answer_nothing(struct call *call)
 {
@@ -74,16 +76,17 @@ static void write_histogram(struct writer *out, const struct tally_times *times,
 }
 
 /* Nothing when the command never ran. Returns how many were written. */
-static size_t write_command(struct writer *out, const struct command *command)
+static size_t write_place(struct writer *out, uint32_t place)
 {
-    if (command->id >= TALLY_COMMANDS || tally_counts(command->id).calls == 0) {
+    const char *name = measure_name(place);
+    if (!name || tally_counts(place).calls == 0) {
         return 0;
     }
     struct writer histogram = {.resp = out->resp};
-    const struct tally_times times = tally_times(command->id);
+    const struct tally_times times = tally_times(place);
     uint64_t calls;
     write_histogram(&histogram, &times, &calls);
-    writer_text(out, command->name);
+    writer_text(out, name);
     writer_map(out, 2);
     writer_text(out, "calls");
     writer_integer(out, (int64_t)calls);
@@ -93,32 +96,18 @@ static size_t write_command(struct writer *out, const struct command *command)
     return 1;
 }
 
-/* A command and its subcommands, whose rows follow it. */
-static size_t write_family(struct writer *out, const struct command *command)
+/* A command and its subcommands: "config" and "config|get". */
+static size_t write_named(struct writer *out, const char *word, size_t size)
 {
-    size_t count = write_command(out, command);
-    if (!(command->flags & COMMAND_CONTAINER)) {
-        return count;
-    }
-    for (size_t id = command->id + 1u; id < command_count(); id++) {
-        if (!(command_row(id)->flags & COMMAND_SUBCOMMAND)) {
-            break;
+    size_t count = 0;
+    for (uint32_t place = 0; place < TALLY_COMMANDS; place++) {
+        const char *name = measure_name(place);
+        bool fits = name && strlen(name) >= size && strncasecmp(name, word, size) == 0;
+        if (fits && (name[size] == '\0' || name[size] == '|')) {
+            count += write_place(out, place);
         }
-        count += write_command(out, command_row(id));
     }
     return count;
-}
-
-static size_t write_named(struct writer *out, const char *name, size_t size)
-{
-    const char *bar = memchr(name, '|', size);
-    size_t first = bar ? (size_t)(bar - name) : size;
-    const struct command *command = command_find(name, first);
-    if (command && bar) {
-        command = command_find_sub(command, bar + 1, size - first - 1);
-        return command ? write_command(out, command) : 0;
-    }
-    return command ? write_family(out, command) : 0;
 }
 
 void latency_command_histogram(struct call *call)
@@ -131,8 +120,8 @@ void latency_command_histogram(struct call *call)
     while (resp_cursor_next(&cursor, &arg)) {
         count += write_named(&pairs, bytes + arg.at, arg.size);
     }
-    for (size_t id = 0; call_argc(call) == 2 && id < command_count(); id++) {
-        count += write_command(&pairs, command_row(id));
+    for (uint32_t place = 0; call_argc(call) == 2 && place < TALLY_COMMANDS; place++) {
+        count += write_place(&pairs, place);
     }
     writer_map(&reply, count);
     writer_raw(&reply, pairs.data, pairs.size);

@@ -9,6 +9,7 @@
 #include "proxy/policy.h"
 #include "resp/resp.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -34,7 +35,32 @@ void measure_turn(double now)
         measure_clock += (uint64_t)(passed * 1e6 + 0.5);
 }
 
-/* ---- what went wrong ---- */
+/* ---- what is rare ---- */
+
+uint32_t measure_rows;
+
+/* Before main. */
+__attribute__((constructor)) static void measure_setup(void)
+{
+    measure_rows = (uint32_t)command_count();
+    assert(measure_rows <= TALLY_TABLE);
+}
+
+const char *measure_name(uint32_t place)
+{
+    return place < measure_rows ? command_row(place)->name : tally_name(place);
+}
+
+/* Numbers of learned commands differ from worker to worker, their places do not. */
+static uint32_t place_of(const struct command *command)
+{
+    static uint16_t places[COMMAND_IDS]; /* 0: not asked for yet */
+    if (command->id < measure_rows)
+        return command->id;
+    if (!places[command->id])
+        places[command->id] = (uint16_t)tally_place(command->name);
+    return places[command->id];
+}
 
 /* Has it run, or may it have? What Nydus answers itself, it runs. */
 static bool has_run(const struct request *request, const struct reply *reply)
@@ -46,19 +72,22 @@ static bool has_run(const struct request *request, const struct reply *reply)
     return policy->answer && !policy->sends && command_arity_fits(command, request->query.argc);
 }
 
-void measure_error(const struct request *request, const struct reply *reply)
+void measure_rare(const struct request *request, const struct reply *reply)
 {
     const struct command *command = request->query.command;
-    if (reply->bytes[0] == '-')
+    bool failed = reply->bytes[0] == '-';
+    if (failed)
         tally_error(reply->bytes + 1, reply->size - 1);
-    if (!command)
+    uint32_t place = command ? place_of(command) : TALLY_COMMANDS;
+    if (place >= TALLY_COMMANDS)
         return;
-    if (!has_run(request, reply)) {
-        tally_rejected(command->id);
+    if (failed && !has_run(request, reply)) {
+        tally_rejected(place);
         return;
     }
-    tally_call(command->id, measure_clock - request->arrived);
-    tally_failed(command->id);
+    tally_call(place, measure_clock - request->arrived);
+    if (failed)
+        tally_failed(place);
 }
 
 /* ---- what took long ---- */

@@ -30,16 +30,23 @@ static inline void measure_begin(struct request *request)
     request->arrived = measure_clock;
 }
 
-void measure_error(const struct request *request, const struct reply *reply);
+/* Rows of the command table; commands with a higher number are learned. */
+extern uint32_t measure_rows __attribute__((visibility("hidden")));
+
+void measure_rare(const struct request *request, const struct reply *reply);
 
 /* A client's request is answered: it counts. */
 static inline void measure_end(const struct request *request, const struct reply *reply)
 {
-    if (__builtin_expect(reply->bytes[0] == '-' || !request->query.command, 0))
-        measure_error(request, reply);
+    const struct command *command = request->query.command;
+    if (__builtin_expect(reply->bytes[0] == '-' || !command || command->id >= measure_rows, 0))
+        measure_rare(request, reply);
     else
-        tally_call(request->query.command->id, measure_clock - request->arrived);
+        tally_call(command->id, measure_clock - request->arrived);
 }
+
+/* The name of the command at a place of the tally, or NULL. */
+const char *measure_name(uint32_t place);
 
 /* The link has the reply of its first request, or gives up waiting for it: is
  * that one for the slow log? Its bytes still have to be there. */
