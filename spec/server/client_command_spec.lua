@@ -46,7 +46,7 @@ describe("CLIENT REPLY", function()
   it("OFF does not hold up others, and what was asked before is answered", function()
     local one, two = nydus:client(), nydus:client()
     local bytes = {}
-    for i = 1, 100 do bytes[#bytes + 1] = support.encode({ "INCR", "n" }) .. support.encode({ "GET", "n" }) end
+    for _ = 1, 100 do bytes[#bytes + 1] = support.encode({ "INCR", "n" }) .. support.encode({ "GET", "n" }) end
     one:send(table.concat(bytes) .. support.encode({ "CLIENT", "REPLY", "OFF" }) .. table.concat(bytes)
       .. support.encode({ "CLIENT", "REPLY", "ON" }) .. table.concat(bytes))
     for i = 1, 100 do
