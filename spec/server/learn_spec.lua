@@ -101,6 +101,7 @@ describe("learned commands", function()
     row("my.mget", -3, "readonly", { specs = { range(1, -2) }, keys = { 1, -2, 1 },
       tips = { "request_policy:multi_shard" } }),
     row("my.total", 1, "readonly", { tips = { "request_policy:all_shards", "response_policy:agg_sum" } }),
+    row("my.list", 1, "readonly", {}),
     row("my.box", -2, "", { subs = { row("my.box|open", 3, "write", { specs = { range(2, 0) }, keys = { 2, 2, 1 } }) } }),
     { "my.old", 3, statuses("write denyoom"), 1, 1, 1 },
     row("my.admin", 1, "admin noscript", {}),
@@ -178,6 +179,11 @@ describe("learned commands", function()
       host:answer((":%d\r\n"):format(10 ^ i))
     end
     assert.equal(1110, client:read())
+    client:command("my.list") -- no tip: one host is as good as any
+    hosts[1]:expect("my.list")
+    hosts[1]:answer("*0\r\n")
+    assert.same({}, (client:read()))
+    hosts[2]:expect_silence(0.05)
   end)
 
   it("are checked for the number of their arguments", function()
@@ -264,7 +270,7 @@ describe("learned commands", function()
     local host = fakes(1, all)[1]
     local client = by_letter({ host }):client()
     client:command("COMMAND", "INFO", "My.Get", "my.box|open")
-    assert.same({ (support.decode(value(ROWS[1]))), (support.decode(value(ROWS[8][10][1]))) }, read_beside(client, { host }))
+    assert.same({ (support.decode(value(ROWS[1]))), (support.decode(value(ROWS[9][10][1]))) }, read_beside(client, { host }))
     local listed = {}
     for _, name in ipairs(client:call("COMMAND", "LIST")) do listed[name] = true end
     assert.is_true(listed["my.old"] and listed["my.box|open"] and listed["xinfo|age"] and listed["xinfo|stream"])

@@ -7,6 +7,7 @@
 #include "proxy/cluster.h"
 #include "proxy/host.h"
 #include "proxy/join.h"
+#include "proxy/keyless.h"
 #include "proxy/link.h"
 #include "proxy/policy.h"
 #include "proxy/split.h"
@@ -103,9 +104,17 @@ static bool is_keyless(const struct query *query, const struct target *list)
     return query->router && !query->nkeys && list == query->router->router.all;
 }
 
+/* How a command without a key is served; NULL: by all hosts. One whose tips do
+ * not ask for more than one host is content with any. */
+static policy_keyless *keyless_of(const struct command *command)
+{
+    policy_keyless *keyless = policy_of(command)->keyless;
+    return !keyless && command->request_policy == REQUEST_DEFAULT ? keyless_first : keyless;
+}
+
 bool dispatch_walks(const struct query *query, const struct target *list)
 {
-    return policy_of(query->command)->keyless && is_keyless(query, list);
+    return keyless_of(query->command) && is_keyless(query, list);
 }
 
 bool dispatch_joins(const struct query *query, const struct target *list)
@@ -121,7 +130,7 @@ static void dispatch_list(struct request *request, dispatch_send *send)
     const struct query *whole = &request->query;
     const struct target *list = whole->target;
     if (dispatch_walks(whole, list)) {
-        policy_of(whole->command)->keyless(request, whole->router);
+        keyless_of(whole->command)(request, whole->router);
         return;
     }
     enum join_kind kind = dispatch_joins(whole, list) ? join_kind_of(whole->command) : JOIN_ARRAY;

@@ -36,7 +36,7 @@ struct policy {
     policy_condition *when; /* the answer or refusal holds only then; NULL: always */
     uint32_t key;           /* the argument that routes it as its only key; 0: the command table says */
     policy_keyless *keyless; /* serves it, when it has no key and came to a built-in router with several
-                              * hosts; NULL: all hosts get it */
+                              * hosts; NULL: all hosts get it if its tips say so, else the first that is up */
     policy_learned *learned; /* the row is not one command's: it is for those that a host has taught, of
                               * which this holds; NULL: it is `name`'s */
     policy_seen *seen;       /* looks at it before it is routed */
