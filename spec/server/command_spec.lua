@@ -18,12 +18,6 @@ describe("command", function()
     return words
   end
 
-  local function set_of(list)
-    local set = {}
-    for _, item in ipairs(list) do set[item] = true end
-    return set
-  end
-
   -- The bytes of a row of COMMAND INFO; its subcommands come in the order of a hash.
   local function info(from, name)
     from:command("COMMAND", "INFO", name)

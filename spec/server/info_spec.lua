@@ -76,10 +76,10 @@ describe("info", function()
       one:address({ db = 0 }), two:address({ db = 2 }),
     } } })
     local asker = sum:client()
-    local function fill(redis, db, keys, expiring)
-      redis:call("SELECT", db)
-      for i = 1, keys do redis:call("SET", "k" .. i, "v") end
-      for i = 1, expiring do redis:call("PEXPIRE", "k" .. i, 100000) end
+    local function fill(host, db, keys, expiring)
+      host:call("SELECT", db)
+      for i = 1, keys do host:call("SET", "k" .. i, "v") end
+      for i = 1, expiring do host:call("PEXPIRE", "k" .. i, 100000) end
     end
     assert.equal("# Keyspace\r\n", asker:call("INFO", "keyspace"))
     fill(one:client(), 0, 3, 0)

@@ -114,6 +114,38 @@ describe("memory", function()
     end
   end)
 
+  it("goes back after the KEYS of large hosts, which take twice their size meanwhile", function()
+    if pair.sanitized then
+      pending("not with a sanitizer")
+      return
+    end
+    local KEYS, hosts = 60000, {}
+    for i = 1, 3 do
+      hosts[i] = support.redis({ fresh = true })
+      hosts[i]:call("DEBUG", "POPULATE", KEYS, ("host%d:"):format(i) .. ("x"):rep(80))
+    end
+    local nydus = support.nydus({ config = { router = "ketama", hosts = hosts, defaults = { timeout = 20 } } })
+    local worker = pair.worker(nydus)
+    local client, header, size = nydus:client(), ("*%d\r\n"):format(3 * KEYS), 0
+    client.timeout = 20
+    for i = 0, KEYS - 1 do size = size + 3 * (#support.encode({ ("host1:%s:%d"):format(("x"):rep(80), i) }) - 4) end
+    client:call("PING")
+    local before = support.rss(worker)
+    for _ = 1, 2 do
+      client:command("KEYS", "*")
+      assert.equal(header, client:read_raw(#header))
+      client:collect(size)
+      assert.equal("\r\n", client:read_raw(size):sub(-2))
+    end
+    local peak = tonumber(support.read_file("/proc/" .. worker .. "/status"):match("VmHWM:%s*(%d+) kB")) * 1024
+    assert.is_true(peak < before + 2.2 * size + 10 * MB, ("%.1f MB for %.1f MB"):format((peak - before) / MB, size / MB))
+    local limit = before * 1.2 + 10 * MB
+    local after = settles(worker, limit)
+    report("keys", ("before %.1f MB, peak %.1f MB, after %.1f MB"):format(before / MB, peak / MB, after / MB))
+    assert.is_true(after <= limit, ("%.1f MB before, %.1f MB after"):format(before / MB, after / MB))
+    assert.equal("PONG", client:call("PING"))
+  end)
+
   it("does not grow with clients that come and go, and with hosts that break", function()
     local fake_port = support.redis()
     local nydus = pair.nydus(fake_port, support.redis())

@@ -398,9 +398,8 @@ describe("over several hosts", function()
     local hosts = {}
     for i = 1, 3 do hosts[i] = support.redis({ fresh = true, notify_keyspace_events = "KEA" }) end
     local nydus = support.nydus({ config = { router = "ketama", hosts = hosts } })
-    local client, other, plain = nydus:client(), nydus:client(), nil
+    local client, other, plain = nydus:client(), nydus:client(), nydus:client()
     client:call("PSUBSCRIBE", "__key*__:*")
-    plain = nydus:client()
     plain:call("SUBSCRIBE", "__keyevent@0__:del")
     for i = 1, 20 do
       other:call("SET", "k" .. i, "v")
