@@ -7,15 +7,20 @@ local HELLO = "%1\r\n$5\r\nproto\r\n:3\r\n"
 local GREETED = { PING = "+PONG\r\n", HELLO = HELLO, SELECT = "+OK\r\n", AUTH = "+OK\r\n" }
 local UNKNOWN = "ERR unknown command `HELLO`, with args beginning with: `3`, "
 
--- A client that speaks RESP3, over hosts that do something only while they are asked.
-local function resp3(nydus, ...)
-  local client, hosts = nydus:client(), { ... }
-  client:command("HELLO", "3")
+-- Hosts do something only while they are asked: until the client has a reply.
+local function wait_reply(client, ...)
+  local hosts = { ... }
   support.wait_until(function()
     for _, host in ipairs(hosts) do host:expect_silence(0.005) end
     return #client:pending() > 0
-  end, 5, "HELLO to be answered")
-  assert.is_table(client:read().map)
+  end, 5, "the reply")
+  return client:read()
+end
+
+local function resp3(nydus, ...)
+  local client = nydus:client()
+  client:command("HELLO", "3")
+  assert.is_table(wait_reply(client, ...).map)
   return client
 end
 
@@ -142,8 +147,7 @@ describe("resp3 link", function()
         local host = support.fake({ auto = { PING = "+PONG\r\n", HELLO = "-" .. words .. "\r\n" } })
         local client = over(host):client()
         client:command("HELLO", "3", "SETNAME", "x")
-        host:expect_silence(0.05)
-        assert.same({ err = words }, client:read())
+        assert.same({ err = words }, wait_reply(client, host))
         assert.matches(" name= .* resp=2 ", client:call("CLIENT", "INFO"))
         client:command("GET", "k")
         host:expect("GET k")
@@ -161,8 +165,7 @@ describe("resp3 link", function()
       old.auto.HELLO = "-" .. UNKNOWN .. "\r\n"
       local client = resp3(nydus, new)
       client:command("GET", key)
-      old:expect_silence(0.05)
-      assert.matches("^ERR host %S+ is down: HELLO 3 refused: ERR unknown command", client:read().err)
+      assert.matches("^ERR host %S+ is down: HELLO 3 refused: ERR unknown command", wait_reply(client, old).err)
       plain:command("GET", key)
       old:expect("GET " .. key)
       old:answer("$1\r\nv\r\n")
