@@ -32,12 +32,12 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum mode {
-    MODE_ROUTER = 3,  /* ketama, modulus, all hosts, one host */
-    MODE_AWAY = 4,    /* a third host is not there */
-    MODE_CLOSES = 8,  /* hosts close links in the middle of work */
+    MODE_ROUTER = 3,   /* ketama, modulus, all hosts, one host */
+    MODE_AWAY = 4,     /* a third host is not there */
+    MODE_CLOSES = 8,   /* hosts close links in the middle of work */
     MODE_GARBLED = 16, /* hosts send what is certainly no reply */
-    MODE_OLD = 32,    /* hosts do not speak RESP3 */
-    MODE_LOCKED = 64  /* clients have to log in, and cannot: the password is the digest of nothing known */
+    MODE_OLD = 32,     /* hosts do not speak RESP3 */
+    MODE_LOCKED = 64   /* clients have to log in, and cannot: the password is the digest of nothing known */
 };
 enum { HOSTS = 2, PEERS = 64, MAX_REQUEST = 64 * 1024, MAX_SECONDS = 5 };
 
@@ -412,9 +412,9 @@ static void world_end(struct world *world)
 struct owed {
     struct text *replies;
     size_t count, room;
-    bool dropped;    /* HTTP, or a command that blocks when the client leaves: replies may be missing */
+    bool dropped;     /* HTTP, or a command that blocks when the client leaves: replies may be missing */
     bool transaction; /* there is one: what would be the reply may be "+QUEUED" */
-    bool loose;      /* it subscribes or wants no replies: their number is not foretold */
+    bool loose;       /* it subscribes or wants no replies: their number is not foretold */
 };
 
 static struct text *owed_add(struct owed *owed)
