@@ -121,8 +121,9 @@ return {
       --     -- What it may run: rules in the words of Redis's ACL, from left to right. They
       --     -- begin with nothing when the first is a plus, with everything when it is a minus;
       --     -- without rules: everything. Categories (@read, @write, @keyspace, @dangerous, … and
-      --     -- @all), commands, and subcommands. A command that Nydus does not know (a
-      --     -- module's) is in @all, and else by its own name only.
+      --     -- @all), commands, and subcommands. What only the hosts know (a module's command)
+      --     -- is added by "+@all" or by its name, which needs a dot ("+json.get"), and taken away
+      --     -- by its category, too.
       --     commands = { "+@read", "-keys", "+config|get" },
       --     -- The keys it may use, as patterns; without: all keys. Only keys that a command
       --     -- names are checked: KEYS, SCAN and RANDOMKEY tell of all keys, and a script does
