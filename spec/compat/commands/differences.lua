@@ -39,10 +39,9 @@ return {
   },
 
   -- What Nydus answers otherwise. `nydus` is a pattern of its reply; `apart`:
-  -- the plain Redis is not asked, for it would suffer; `pending`: nobody is;
-  -- `hosts`: only with so many; `in_transaction`: only there, and only there compared.
+  -- the plain Redis is not asked, for it would suffer; `hosts`: only with so many;
+  -- `in_transaction`: only there, and only there compared.
   different = {
-
     { "^FCALL NOTHING 01 ", "^FCALL NOTHING 2 @", nydus = "^%-ERR .*[Nn]umber of keys",
       why = "without its keys it has no host that could say that there is no such function" },
     { "^XREAD BLOCK STREAMS @", nydus = "^%-ERR syntax error\r\n$", why = "is wrong in two ways; Redis sees the other first" },
