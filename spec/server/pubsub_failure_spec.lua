@@ -109,6 +109,23 @@ describe("a host that is lost", function()
     assert.same({ "pmessage", "*", "direct", "x" }, (early:read()))
   end)
 
+  it("is missing among those that any message may go to, while the others are listened to", function()
+    local hosts = { support.redis({ fresh = true }), support.redis() }
+    local nydus = support.nydus({ config = { hosts = hosts, router = "round_robin", failure_limit = 1, retry_timeout = 1 } })
+    local client, publisher = nydus:client(), nydus:client()
+    hosts[1]:stop()
+    nydus:wait_log("is marked down")
+    assert.same({ "subscribe", "c", 1 }, client:call("SUBSCRIBE", "c"))
+    for i = 1, 10 do
+      publisher:call("PUBLISH", "c", i)
+      assert.same({ "message", "c", tostring(i) }, (client:read()))
+    end
+    hosts[1]:restart()
+    support.wait_until(function() return numsub(hosts[1], "c") == 1 end, 5, "the host to be listened to")
+    hosts[1]:call("PUBLISH", "c", "direct")
+    assert.same({ "message", "c", "direct" }, (client:read()))
+  end)
+
   it("has its channels listened to where the router sends them meanwhile, and again when it is back", function()
     local hosts = { support.redis({ fresh = true }), support.redis() }
     local nydus = support.nydus({ config = { hosts = hosts, router = "ketama", eject = true, failure_limit = 1,
@@ -307,6 +324,24 @@ describe("a reload", function()
     assert.is_true(got > sent) -- of twice as many
     assert.equal(1, numsub(new, "c"))
     assert.equal(0, old:call("PUBSUB", "NUMPAT"))
+  end)
+
+  it("that changes the options of a host doubles nothing", function()
+    local redis = support.redis()
+    local nydus = support.nydus({ config = { hosts = { redis } } })
+    local client = nydus:client()
+    client:call("SUBSCRIBE", "c")
+    client:call("PSUBSCRIBE", "c*")
+    reloaded(nydus, { hosts = { redis:address({ timeout = 7 }) } })
+    support.wait_until(function() return numsub(redis, "c") == 2 end, 5, "the new feed")
+    assert.equal("PONG", nydus:client():call("PING"))
+    for i = 1, 10 do redis:call("PUBLISH", "c", i) end
+    for i = 1, 10 do
+      local kinds = { [client:read()[1]] = true, [client:read()[1]] = true }
+      assert.same({ message = true, pmessage = true }, kinds, i)
+    end
+    support.wait_until(function() return numsub(redis, "c") == 1 end, 5, "the old feed to end")
+    silent(client)
   end)
 
   it("that takes the cluster away closes its subscribers", function()

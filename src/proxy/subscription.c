@@ -117,6 +117,7 @@ static void listen_at(struct subscription *subscription, const struct placement 
     struct placement own = *placement;
     own.hosts = xmalloc((size_t)own.count * sizeof *own.hosts);
     memcpy(own.hosts, placement->hosts, (size_t)own.count * sizeof *own.hosts);
+    subscription->everywhere |= own.count > 1;
     subscription->pins++;
     for (struct ear *ear = subscription->ears; ear; ear = ear->next) {
         if (is_among(&own, ear->feed->host))
@@ -321,6 +322,17 @@ static struct subscription *addressee(struct hub *hub, enum subscription_kind ki
     return subscription;
 }
 
+/* A host whose options have changed is another one to us, but the same server:
+ * once it is listened to anew, what the old feed says is said twice. */
+static bool is_replaced(const struct subscription *subscription, const struct ear *old)
+{
+    const char *address = old->feed->host->options.address;
+    for (const struct ear *ear = subscription->ears; old->leaving && ear; ear = ear->next)
+        if (!ear->leaving && ear->state == EAR_ACTIVE && !strcmp(ear->feed->host->options.address, address))
+            return true;
+    return false;
+}
+
 /* Of what several hosts say in the same words, one counts. */
 static bool counts(const struct subscription *subscription, const struct feed *feed,
                    const struct word *channel, const struct word *payload)
@@ -343,7 +355,8 @@ void subscription_deliver(struct feed *feed, enum subscription_kind kind, const 
     for (uint32_t i = 0; i < count; i++)
         words[i] = (struct word){reply->bytes + scan->args[i].at, scan->args[i].size};
     struct subscription *subscription = addressee(feed->hub, kind, &words[1], offset);
-    if (!subscription || !subscription->count || !ear_at(subscription, feed->host) ||
+    const struct ear *ear = subscription ? ear_at(subscription, feed->host) : NULL;
+    if (!ear || !subscription->count || is_replaced(subscription, ear) ||
         !counts(subscription, feed, &words[channel], &words[count - 1]))
         return;
     if (offset != 0 && keyspace_is(words[channel].bytes, words[channel].size))

@@ -56,7 +56,7 @@ struct subscription {
     uint32_t count, room;        /* of members */
     uint32_t pins;               /* it is in use by a function or an admission */
     struct admission_item *waiting; /* those that wait for its hosts */
-    bool everywhere;                /* it listens at all hosts */
+    bool everywhere;                /* it listens at several hosts */
     enum subscription_kind kind;
     uint32_t size; /* of the name */
     char name[];
