@@ -167,6 +167,19 @@ static const char *const replies3[REPLIES] = {":1\r\n",
                                               "*2\r\n$2\r\n17\r\n*0\r\n"};
 
 /* GET and MGET answer with their keys, so that a reply in a wrong place is seen. */
+/* Something is published on each channel at once, and right behind on one that may be another's. */
+static void add_message(const char *channel, size_t size, struct text *out)
+{
+    static const char shared[] = "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n";
+    static const char pattern[] = "*4\r\n$8\r\npmessage\r\n$2\r\na*\r\n$1\r\na\r\n$1\r\nx\r\n";
+    text_add(out, "*3\r\n", 4);
+    add_bulk(out, "message", 7);
+    add_bulk(out, channel, size);
+    add_bulk(out, channel, size);
+    text_add(out, shared, sizeof shared - 1);
+    text_add(out, pattern, sizeof pattern - 1);
+}
+
 static void fake_answer(const char *start, const struct resp_request *scan, bool resp3, struct text *out)
 {
     bool many = name_is(start, scan, "mget");
@@ -188,6 +201,8 @@ static void fake_answer(const char *start, const struct resp_request *scan, bool
         add_bulk(out, kind, strlen(kind));
         add_bulk(out, start + scan->args[1].at, scan->argc > 1 ? scan->args[1].size : 0);
         text_add(out, ":1\r\n", 4);
+        if (scan->argc > 1)
+            add_message(start + scan->args[1].at, scan->args[1].size, out);
     } else if (name_is(start, scan, "hello")) {
         const char *line = resp3 ? "%1\r\n+proto\r\n:3\r\n" : "-ERR unknown command `HELLO`\r\n";
         text_add(out, line, strlen(line));

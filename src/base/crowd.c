@@ -15,8 +15,8 @@ static const int64_t ZERO = 1 << (NUMBER_BITS - 1); /* the number 0; a word that
 struct row {
     uint64_t entries[BUCKETS][WAYS];
     uint32_t names[CROWD_KINDS];
-    uint32_t used;          /* entries */
-    uint32_t turn;          /* odd while the patterns are being written */
+    uint32_t used; /* entries */
+    uint32_t turn; /* odd while the patterns are being written */
     uint32_t patterns_size;
     char patterns[CROWD_PATTERNS];
 } __attribute__((aligned(64)));

@@ -40,8 +40,8 @@ struct ear {
     struct farewell *farewell; /* waits until the host has confirmed that it ended, or NULL */
     uint32_t pending;          /* requests of it in the link's queue */
     bool asked;                /* one is a SUBSCRIBE */
-    bool leaving;   /* the router names another host by now: it ends when that one listens */
-    double left_at; /* leaving: proxy clock */
+    bool leaving;              /* the router names another host by now: it ends when that one listens */
+    double left_at;            /* leaving: proxy clock */
 };
 
 struct feed {

@@ -23,12 +23,7 @@ struct cluster;
 struct membership;
 struct proxy;
 
-enum subscription_kind {
-    SUBSCRIPTION_CHANNEL,
-    SUBSCRIPTION_PATTERN,
-    SUBSCRIPTION_SHARD,
-    SUBSCRIPTION_KINDS
-};
+enum subscription_kind { SUBSCRIPTION_CHANNEL, SUBSCRIPTION_PATTERN, SUBSCRIPTION_SHARD, SUBSCRIPTION_KINDS };
 
 enum subscription_state {
     SUBSCRIPTION_WAITS,  /* a host has not confirmed it yet */
@@ -44,7 +39,7 @@ struct hub {
     struct set subscriptions;
     struct feed *feeds;
     struct subscription *patterns; /* those among the subscriptions */
-    bool mirrored; /* some channel is published at several hosts */
+    bool mirrored;                 /* some channel is published at several hosts */
 };
 
 struct subscription {
@@ -52,11 +47,11 @@ struct subscription {
     struct hub *hub;
     struct ear *ears;
     struct subscription *next_pattern, *previous_pattern; /* the hub's */
-    struct membership **members; /* who listens, in no order */
-    uint32_t count, room;        /* of members */
-    uint32_t pins;               /* it is in use by a function or an admission */
-    struct admission_item *waiting; /* those that wait for its hosts */
-    bool everywhere;                /* it listens at several hosts */
+    struct membership **members;                          /* who listens, in no order */
+    uint32_t count, room;                                 /* of members */
+    uint32_t pins;                                        /* it is in use by a function or an admission */
+    struct admission_item *waiting;                       /* those that wait for its hosts */
+    bool everywhere;                                      /* it listens at several hosts */
     enum subscription_kind kind;
     uint32_t size; /* of the name */
     char name[];

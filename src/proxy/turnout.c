@@ -106,13 +106,13 @@ static int64_t patterns_of(uint32_t row, uint64_t place, const char *channel, si
 /* ---- asking ---- */
 
 int64_t turnout_subscribers(const struct host *host, enum subscription_kind kind, const char *channel,
-                          size_t size)
+                            size_t size)
 {
     return crowd_sum(crowd_key(place_of_host(host) + (uint64_t)kind, channel, size));
 }
 
 int64_t turnout_receivers(const struct host *host, enum subscription_kind kind, const char *channel,
-                        size_t size)
+                          size_t size)
 {
     int64_t sum = turnout_subscribers(host, kind, channel, size);
     uint64_t place = place_of_cluster(host->options.cluster);
@@ -122,7 +122,7 @@ int64_t turnout_receivers(const struct host *host, enum subscription_kind kind, 
 }
 
 int64_t turnout_overlap(const char *cluster_name, enum subscription_kind kind, const char *channel,
-                      size_t size)
+                        size_t size)
 {
     return crowd_sum(crowd_key(place_of_cluster(cluster_name) + (uint64_t)kind, channel, size));
 }
@@ -134,8 +134,7 @@ bool turnout_amend(const struct request *request, struct reply *reply, char *lin
     const struct query *query = &request->query;
     if (reply->bytes[0] != ':' || !request->link)
         return false;
-    enum subscription_kind kind =
-        query->command->name[0] == 's' ? SUBSCRIPTION_SHARD : SUBSCRIPTION_CHANNEL;
+    enum subscription_kind kind = query->command->name[0] == 's' ? SUBSCRIPTION_SHARD : SUBSCRIPTION_CHANNEL;
     int64_t more = turnout_receivers(request->link->host, kind, query_key(query), query->key.size);
     int64_t number = strtoll(reply->bytes + 1, NULL, 10) + more;
     reply->size = resp_write_header(line, ':', number > 0 ? number : 0);
