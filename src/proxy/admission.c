@@ -78,7 +78,7 @@ static void admission_end(struct admission *admission)
         free(item->error);
     }
     free(admission);
-    request_answer(request, out.data, out.size);
+    request_answer(request, out.size ? out.data : "", out.size); /* nothing, when the client has gone */
     writer_deinit(&out);
 }
 

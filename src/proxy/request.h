@@ -29,7 +29,7 @@ enum failure {
 
 /* A whole reply in RESP. The bytes are only good during the call. */
 struct reply {
-    const char *bytes;
+    const char *bytes; /* never NULL */
     size_t size;
     enum failure failure;
     char **give;      /* not NULL: *give is from malloc, bytes are its first `size`, and whoever wants to
