@@ -163,9 +163,9 @@ static struct outcome scan_reply(const char *bytes, size_t size, size_t step)
             break;
         }
     }
-    CHECK(status != RESP_INLINE && scan.depth <= RESP_MAX_DEPTH);
+    CHECK(status != RESP_INLINE);
     CHECK(status != RESP_MORE || scan.want >= 1);
-    CHECK(status != RESP_DONE || (scan.size >= 3 && scan.size <= size && scan.depth == 0));
+    CHECK(status != RESP_DONE || (scan.size >= 3 && scan.size <= size && scan.left == 0));
     return (struct outcome){status, scan.size, scan.error, 0};
 }
 

@@ -20,6 +20,17 @@ describe("scripting", function()
     client = server({ a, b, c }):client()
   end)
 
+  it("may answer thousands of arrays in each other, and nobody else notices", function()
+    client:command("EVAL", "local one, two = {}, {}; one[1], two[1] = two, one; return one", "0")
+    client:command("ECHO", "here")
+    client:command("GET", "k")
+    local rest = "-ERR reached lua stack limit\r\n$4\r\nhere\r\n$-1\r\n"
+    client:wait_for("the replies", function() return client:pending():sub(-#rest) == rest end)
+    local nested = client:pending():sub(1, -#rest - 1)
+    assert.equal(("*1\r\n"):rep(#nested / 4), nested)
+    assert.is_true(#nested / 4 > 1000)
+  end)
+
   describe("by keys", function()
     it("goes to the host of the keys", function()
       local body = "return redis.call('SET', KEYS[1], ARGV[1])"

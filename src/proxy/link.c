@@ -410,8 +410,7 @@ static void link_drop_input(struct link *link)
 static bool link_lacks_bulk(const struct link *link)
 {
     const struct resp_reply *scan = &link->scan;
-    bool last = scan->depth == 0 || (scan->depth == 1 && scan->left[0] == 1);
-    return scan->bulk > 0 && last && link->in.size + scan->want >= REST_GIVE;
+    return scan->bulk > 0 && scan->left == 1 && link->in.size + scan->want >= REST_GIVE;
 }
 
 /* Replies that begin with the rest of an earlier read. The rest is out of the

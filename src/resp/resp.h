@@ -60,24 +60,24 @@ bool resp_cursor_next(struct resp_cursor *cursor, struct resp_arg *out);
 bool resp_inline(const char *line, size_t size, char **out, size_t *out_size)
     __attribute__((warn_unused_result));
 
-/* The scan of one reply, RESP2 or RESP3, of any nesting up to RESP_MAX_DEPTH.
- * Zero it to begin. An attribute is part of the value behind it. Refused:
- * streamed types, a push inside of a reply, a line above 1 MB, a bulk of 4 GB. */
-enum { RESP_MAX_DEPTH = 128 };
+/* The scan of one reply, RESP2 or RESP3, nested as deeply as it may be: a script
+ * in Redis can make thousands of levels. Zero it to begin. An attribute is part
+ * of the value behind it. Refused: streamed types, a push inside of a reply, a
+ * line above 1 MB, a bulk of 4 GB. */
 struct resp_reply {
     uint64_t pos;      /* the next byte to look at */
     uint64_t size;     /* RESP_DONE: bytes of the whole reply */
     uint64_t want;     /* RESP_MORE: a lower bound of the bytes still missing */
     int64_t bulk;      /* internal */
     const char *error; /* RESP_ERROR */
-    uint8_t depth;
+    uint64_t left;     /* values that are not complete yet, of all levels; 0: it has not begun */
+    bool nested;       /* they are inside of an aggregate */
     bool push;         /* the reply is a RESP3 push frame */
-    uint32_t left[RESP_MAX_DEPTH]; /* values outstanding per level; untouched while depth is 0 */
 };
 enum resp_status resp_scan_reply(struct resp_reply *scan, const char *start, size_t size);
 /* How many bytes the attributes take in front of the value of a whole reply; mostly 0. */
 size_t resp_attributes(const char *start, size_t size);
-/* Makes it ready for the next reply without clearing `left`. */
+/* Makes it ready for the next reply. */
 void resp_reply_reset(struct resp_reply *scan);
 
 /* Writing. Each returns the number of bytes put at `out`, which must have

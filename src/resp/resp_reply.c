@@ -1,9 +1,9 @@
 /* Replies, RESP2 and RESP3: where one ends.
  *
  * A value is a line (+OK), a bulk ($3 and three bytes) or an aggregate (*2 and
- * two values). `left` counts the values each open aggregate still lacks. An
- * attribute (|1 and a pair) belongs to the value behind it, so it is counted
- * as an aggregate of its pairs and that value. */
+ * two values), which is complete with the last of its values: so it is enough to
+ * count those that are not. An attribute (|1 and a pair) belongs to the value
+ * behind it, so it is counted as an aggregate of its pairs and that value. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
@@ -26,14 +26,12 @@ static enum resp_status reply_more(struct resp_reply *scan, uint64_t missing)
     return RESP_MORE;
 }
 
-/* One value less is missing at the present level. */
+/* One value less is missing. */
 static inline enum resp_status reply_counted(struct resp_reply *scan, uint64_t pos)
 {
     scan->pos = pos;
     scan->bulk = 0;
-    if (scan->depth > 0) {
-        scan->left[scan->depth - 1]--;
-    }
+    scan->left--;
     return RESP_DONE;
 }
 
@@ -149,7 +147,7 @@ static enum resp_status reply_bulk(struct resp_reply *scan, const char *start, s
     return reply_body(scan, start, size);
 }
 
-/* An array, set, push, map or attribute: opens a level, unless it is empty. */
+/* An array, set, push, map or attribute: its values are missing, too, now. */
 static enum resp_status reply_aggregate(struct resp_reply *scan, const char *start, size_t size)
 {
     int64_t number;
@@ -166,21 +164,16 @@ static enum resp_status reply_aggregate(struct resp_reply *scan, const char *sta
         return reply_fail(scan, "Protocol error: invalid multibulk length in reply");
     }
     if (type == '>') {
-        if (scan->depth > 0) {
+        if (scan->nested) {
             return reply_fail(scan, "Protocol error: push inside a reply");
         }
         scan->push = true;
     }
-    uint32_t values = type == '%' || type == '|' ? (uint32_t)number * 2 : (uint32_t)number;
+    uint64_t values = type == '%' || type == '|' ? (uint64_t)number * 2 : (uint64_t)number;
     values += type == '|' ? 1 : 0;
-    reply_counted(scan, next);
-    if (values > 0) {
-        if (scan->depth == RESP_MAX_DEPTH) {
-            return reply_fail(scan, "Protocol error: reply is nested too deeply");
-        }
-        scan->left[scan->depth++] = values;
-    }
-    return RESP_DONE;
+    scan->left += values;
+    scan->nested = true;
+    return reply_counted(scan, next);
 }
 
 /* The next value, or of an aggregate its header. */
@@ -209,7 +202,7 @@ static inline enum resp_status reply_value(struct resp_reply *scan, const char *
 
 /* The usual values when they are all there: bulks, nulls, small integers, +OK.
  * Moves *at behind as many of `left` values as it can, returns the others. */
-static inline uint32_t skip_whole_values(const char **at, const char *end, uint32_t left)
+static inline uint64_t skip_whole_values(const char **at, const char *end, uint64_t left)
 {
     const char *value = *at;
     for (; left > 0 && end - value >= 4; left--) {
@@ -238,35 +231,32 @@ static inline uint32_t skip_whole_values(const char **at, const char *end, uint3
     return left;
 }
 
-/* Goes as far as skip_whole_values can at the present level. true: the level is complete. */
+/* Goes as far as skip_whole_values can. true: the reply is complete. */
 static inline bool reply_hurry(struct resp_reply *scan, const char *start, size_t size)
 {
     if (scan->bulk != 0) {
         return false;
     }
     const char *at = start + scan->pos;
-    uint32_t left = scan->depth > 0 ? scan->left[scan->depth - 1] : 1;
-    left = skip_whole_values(&at, start + size, left);
+    scan->left = skip_whole_values(&at, start + size, scan->left);
     scan->pos = (uint64_t)(at - start);
-    if (scan->depth > 0) {
-        scan->left[scan->depth - 1] = left;
-    }
-    return left == 0;
+    return scan->left == 0;
 }
 
 enum resp_status resp_scan_reply(struct resp_reply *scan, const char *start, size_t size)
 {
-    do {
-        if (!reply_hurry(scan, start, size)) {
-            enum resp_status status = reply_value(scan, start, size);
-            if (status != RESP_DONE) {
-                return status;
-            }
+    if (scan->left == 0) {
+        scan->left = 1;
+    }
+    while (!reply_hurry(scan, start, size)) {
+        enum resp_status status = reply_value(scan, start, size);
+        if (status != RESP_DONE) {
+            return status;
         }
-        while (scan->depth > 0 && scan->left[scan->depth - 1] == 0) {
-            scan->depth--;
+        if (scan->left == 0) {
+            break;
         }
-    } while (scan->depth > 0);
+    }
     scan->size = scan->pos;
     return RESP_DONE;
 }
@@ -300,6 +290,7 @@ void resp_reply_reset(struct resp_reply *scan)
     scan->want = 0;
     scan->bulk = 0;
     scan->error = NULL;
-    scan->depth = 0;
+    scan->left = 0;
+    scan->nested = false;
     scan->push = false;
 }
