@@ -118,8 +118,8 @@ static const struct command *find_learned_sub(struct client *client, struct requ
 }
 
 /* The command's row, in the request, too; NULL: that has been failed, or is kept and its client held. */
-static const struct command *find_command(struct client *client, struct request *request, const char *start,
-                                          const struct resp_request *scan)
+static inline const struct command *find_command(struct client *client, struct request *request,
+                                                 const char *start, const struct resp_request *scan)
 {
     const struct resp_arg *name = &scan->args[0], *sub = &scan->args[1];
     const struct command *command = command_find(start + name->at, name->size);
@@ -166,7 +166,7 @@ static enum local_verdict intake_local(struct client *client, struct batch *batc
 }
 
 /* Nothing keeps the request from running any more. */
-static void intake_run(struct client *client, struct batch *batch, struct request *request,
+static inline void intake_run(struct client *client, struct batch *batch, struct request *request,
                        const struct resp_request *scan)
 {
     if (client->session && transaction_takes(client, request, scan))
@@ -181,7 +181,7 @@ static void intake_run(struct client *client, struct batch *batch, struct reques
 }
 
 /* Sets a queued request on its way. */
-static void intake_request(struct client *client, struct batch *batch, struct request *request,
+static inline void intake_request(struct client *client, struct batch *batch, struct request *request,
                            const struct resp_request *scan)
 {
     struct cluster *cluster = client_cluster(client);
