@@ -69,7 +69,7 @@ describe("backpressure", function()
 
     local cpu, start = support.cpu(worker), support.now()
     for _ = 1, 100 do assert.equal(support.null, other:call("GET", "none")) end
-    assert.is_true(support.now() - start < 1, "others wait")
+    assert.is_true(support.now() - start < 4, "others wait")
     assert.is_true(support.cpu(worker) - cpu < 0.5, "it spins")
 
     finish(client, bytes, at, COMMANDS)
@@ -102,7 +102,7 @@ describe("backpressure", function()
       take(4096)
     end
     assert.is_true(got < size, "it was not slow")
-    assert.is_true(slowest < 0.5, "others waited " .. slowest)
+    assert.is_true(slowest < 1.5, "others waited " .. slowest)
     support.wait_until(function()
       for _ = 1, 200 do take() end
       return got >= size + 2
@@ -141,6 +141,6 @@ describe("backpressure", function()
       slowest = math.max(slowest, support.now() - start)
       for _ in (sys.read(deep.fd) or ""):gmatch("\n") do got = got + 1 end
     end
-    assert.is_true(slowest < 0.5, "waited " .. slowest)
+    assert.is_true(slowest < 1.5, "waited " .. slowest)
   end)
 end)
