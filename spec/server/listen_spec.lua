@@ -46,6 +46,7 @@ describe("listen", function()
     support.nydus({ config = config(":" .. port), port = port })
     assert_serves(port)
     assert_serves({ host = "127.0.0.2", port = port })
+    assert.matches("addr=127%.0%.0%.1:%d+ laddr=127%.0%.0%.1:" .. port, support.client(port):call("CLIENT", "INFO"))
     if has_ipv6() then assert_serves({ host = "::1", port = port }) end
   end)
 

@@ -45,6 +45,10 @@ const char *address_text(const struct address *address, char *text, size_t size)
     if (address->storage.ss_family == AF_INET) {
         inet_ntop(AF_INET, &in->sin_addr, ip, sizeof ip);
         snprintf(text, size, "%s:%u", ip, ntohs(in->sin_port));
+    } else if (address->storage.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
+        /* it came by IPv4, to a socket that takes both: Redis has two sockets there */
+        inet_ntop(AF_INET, &in6->sin6_addr.s6_addr[12], ip, sizeof ip);
+        snprintf(text, size, "%s:%u", ip, ntohs(in6->sin6_port));
     } else if (address->storage.ss_family == AF_INET6) {
         inet_ntop(AF_INET6, &in6->sin6_addr, ip, sizeof ip);
         snprintf(text, size, "[%s]:%u", ip, ntohs(in6->sin6_port));
