@@ -9,7 +9,8 @@
 -- may hold), blocks, push and db (what a sibling of the client has to send, and in which
 -- database, for a command that blocks until then). Key names carry a hash tag, and
 -- what needs one host uses one tag only. `database` is the client's alone; `model` is
--- asked what Redis knows of its commands.
+-- asked what Redis knows of its commands. `calm`: the hosts stay, so that it may listen to
+-- channels, and send what is not answered (silent steps).
 
 local resp = require("support.resp")
 
@@ -408,18 +409,64 @@ function Traffic:select(db)
   if type(db) == "number" then self.db = db end
 end
 
+-- RESP3 and back; what fails changes nothing.
+function Traffic:hello()
+  self:add(self.random:pick({
+    { "HELLO" }, { "HELLO", 3 }, { "HELLO", 3, "SETNAME", self.name }, { "HELLO", 2 }, { "HELLO", 4 }, { "HELLO", "x" },
+    { "HELLO", 3, "NONSENSE" }, { "HELLO", 3, "AUTH", "nobody", "x" },
+  }), { compare = "hello" })
+end
+
+-- One confirmation each. In RESP2 most commands are refused while it listens.
+function Traffic:listen()
+  if not self.calm then return end
+  local random = self.random
+  local kind, channel = random:pick({ "", "P", "S" }), self.name .. ":" .. random:below(3)
+  self:add({ kind .. "SUBSCRIBE", channel })
+  for _ = 1, random:below(4) do
+    local key = self:key()
+    self:add(random:pick({ { "PING" }, { "PING", "x" }, { "EXISTS", key }, { "NOSUCH" }, { "SUBSCRIBE" } }), { keys = { key } })
+  end
+  if random:chance(30) then self:add({ kind .. "SUBSCRIBE", channel }) end
+  self:add(random:chance(60) and { kind .. "UNSUBSCRIBE", channel } or { "RESET" })
+  if self.list[#self.list].words[1]:upper() == "RESET" then self.db = 0 end
+end
+
+-- Commands whose replies are not wanted.
+function Traffic:silent()
+  if not self.calm then return end
+  local function hush(words)
+    self:add(words, { silent = true })
+  end
+  if self.random:chance(50) then
+    hush({ "CLIENT", "REPLY", "SKIP" })
+    self:fill()
+    self.list[#self.list].silent = true
+    return
+  end
+  hush({ "CLIENT", "REPLY", "OFF" })
+  for _ = 1, self.random:below(4) do
+    local first = #self.list + 1
+    self[self.random:pick({ "fill", "any", "many", "read" })](self)
+    for i = first, #self.list do self.list[i].silent = true end
+  end
+  self:add({ "CLIENT", "REPLY", "ON" })
+end
+
 -- All keys at once, in the database that is the client's alone.
 function Traffic:keyless()
   local random, before = self.random, self.db
   self:select(self.database)
   for _ = 1, random:between(1, 4) do
-    local pick = random:below(5)
+    local pick = random:below(6)
     if pick == 0 then
       self:add({ "FLUSHDB", random:pick({ "ASYNC", "SYNC", "NONSENSE" }) }, { keys = { "all" } })
     elseif pick == 1 then
       self:add({ "KEYS", random:pick({ "*", "*string*", "nothing" }) }, { keys = { "all" }, compare = "set" })
     elseif pick == 2 then
       self:fill()
+    elseif pick == 3 then
+      self:add({ "RANDOMKEY" }, { keys = { "all" }, compare = "null" })
     else
       self:add({ "DBSIZE" }, { keys = { "all" } })
     end
@@ -495,6 +542,7 @@ end
 local ACTS = {
   { 30, "any" }, { 25, "fill" }, { 20, "read" }, { 12, "many" }, { 6, "movable" }, { 6, "stream" }, { 5, "script" },
   { 5, "evalsha" }, { 6, "connection" }, { 2, "keyless" }, { 7, "transaction" }, { 4, "blocking" }, { 1, "big" },
+  { 2, "hello" }, { 2, "listen" }, { 2, "silent" },
 }
 
 function Traffic:steps(count)

@@ -3,7 +3,7 @@
 -- when it likes, and leaves in any way. Used by the random specs.
 --
 --   local twin = Twin.new{ nydus =, model = redis, random =, name =, database =, phases =, steps =,
---                          excuse = function(step, sent_at, reply) → may it be this error? }
+--                          excuse = function(step, since, reply) → may it be this error?, calm = no host is lost }
 --   twin:turn() → did anything move?     until twin.over; raises on a wrong reply
 --
 -- A life is some pipelines, each answered by the model first, with a look around (SCAN and
@@ -25,7 +25,8 @@ function Twin.new(options)
   self.sibling, self.plain_sibling = self.nydus:client(), self.model:client()
   self.client.timeout, self.plain.timeout = 60, 60
   self.client.name = self.name
-  self.traffic = Traffic.new({ random = self.random, name = self.name, database = self.database, model = self.model })
+  self.traffic = Traffic.new({ random = self.random, name = self.name, database = self.database,
+    model = self.model, calm = self.calm })
   return self
 end
 
@@ -43,10 +44,15 @@ local function ask_model(self)
   for i, step in ipairs(self.steps) do bytes[i] = step.bytes end
   self.bytes = table.concat(bytes)
   self.plain:send(self.bytes, true)
+  local answered = {}
   for _, step in ipairs(self.steps) do
-    local _, raw = self.plain:read()
-    step.want = raw
+    if not step.silent then
+      local _, raw = self.plain:read()
+      step.want = raw
+      answered[#answered + 1] = step
+    end
   end
+  self.steps = answered
 end
 
 -- The raw elements of an array, a map or a set; nil when it is something else.
@@ -79,6 +85,13 @@ end
 local COMPARE = {
   set = in_any_order(1),
   pairs = in_any_order(2),
+  null = function(got, want) return (got:find("^[$_]%-?1?\r") ~= nil) == (want:find("^[$_]%-?1?\r") ~= nil) end,
+  hello = function(got, want) -- all but the version and the number of the client
+    local a, b = elements_of(got), elements_of(want)
+    if not a or not b then return false end
+    a[4], a[8] = b[4], b[8]
+    return #a == #b and got:sub(1, 4) == want:sub(1, 4) and table.concat(a) == table.concat(b)
+  end,
   -- a script that is loaded further on in the pipeline may be known already
   healed = function(got, want, step) return want:find("^%-NOSCRIPT") ~= nil and got == step.healed end,
 }
@@ -290,6 +303,30 @@ local function interfere(self)
   end
 end
 
+-- What a sibling publishes, comes in order.
+local function overhear(self)
+  local random, channel = self.random, self.name .. ":heard"
+  local kind = random:pick({ "", "P", "S" })
+  local words, expected = { kind .. "SUBSCRIBE", kind == "P" and channel:gsub("heard", "h?ar*") or channel }, nil
+  local count = random:between(1, 40)
+  for _, pair in ipairs({ { self.plain, self.plain_sibling }, { self.client, self.sibling } }) do
+    local heard = { select(2, pair[1]:command(unpack(words)):read()) }
+    for i = 1, count do
+      local publish = kind == "S" and "SPUBLISH" or "PUBLISH"
+      local ears = pair[2]:call(publish, channel, "message " .. i)
+      if ears ~= 1 then self:fail("%s is for %s clients, not for one", publish, tostring(type(ears) == "table" and ears.err or ears)) end
+    end
+    for i = 1, count do heard[i + 1] = select(2, pair[1]:read()) end
+    heard[count + 2] = select(2, pair[1]:command(kind .. "UNSUBSCRIBE", words[2]):read())
+    for _, question in ipairs({ { "PUBSUB", "NUMSUB", channel }, { "PUBSUB", "CHANNELS", channel }, { "PUBLISH", channel, "" } }) do
+      heard[#heard + 1] = select(2, pair[1]:command(unpack(question)):read())
+    end
+    heard = table.concat(heard)
+    expected = expected or heard
+    if heard ~= expected then self:fail("%s hears %s, not %s", words[1], shown(heard), shown(expected)) end
+  end
+end
+
 -- ---------------------------------------------------------------- the end
 
 -- What breaks the protocol; both say the same and close.
@@ -364,10 +401,11 @@ function Twin:turn()
   local moved = write(self)
   moved = read(self) or moved
   moved = push(self) or moved
-  if self.at <= #self.steps or #self.pushes > 0 then return moved end
+  if self.written < #self.bytes or self.at <= #self.steps or #self.pushes > 0 then return moved end
   expect_nothing_more(self)
   if self.random:chance(50) then look_around(self) end
   if self.random:chance(30) then interfere(self) end
+  if self.calm and self.random:chance(30) then overhear(self) end
   self.began = sys.now()
   if self.phase < self.phases then
     begin(self)
