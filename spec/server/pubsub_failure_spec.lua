@@ -277,6 +277,18 @@ describe("a host", function()
       confirm("subscribe", "c")
       assert.same({ "subscribe", "c", 1 }, (client:read()))
     end)
+
+    it("has confirmed the end before RESET is answered", function()
+      confirm("subscribe", "c")
+      client:read()
+      client:command("RESET")
+      host:expect("UNSUBSCRIBE c")
+      client.timeout = 0.1
+      assert.is_false(pcall(client.read, client))
+      client.timeout = 5
+      confirm("unsubscribe", "c")
+      assert.equal("RESET", client:read())
+    end)
   end)
 end)
 

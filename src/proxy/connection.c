@@ -77,9 +77,12 @@ void connection_reset(struct call *call)
     client->no_evict = client->no_touch = false;
     call->request->muted = false;
     transaction_drop(client);
-    subscriber_drop(client);
     login_reset(client);
-    request_answer(call->request, "+RESET\r\n", 8);
+    struct farewell *farewell = farewell_begin(call->request);
+    struct writer reply = {0};
+    subscriber_drop(client);
+    writer_raw(&reply, "+RESET\r\n", 8);
+    farewell_end(farewell, &reply);
 }
 
 static void wrong_password(struct call *call)

@@ -66,7 +66,7 @@ void ear_close(struct ear *ear);
 void ear_stay(struct ear *ear, struct generation *generation);
 void ear_leave(struct ear *ear);
 
-/* A client that unsubscribes is told so when the hosts have confirmed it, for
+/* A client that unsubscribes, or RESET, is told so when the hosts have confirmed it, for
  * then nobody's PUBLISH counts it any more. Ears that are closed between begin
  * and end are waited for; the last one, or end, answers with the reply. */
 struct farewell *farewell_begin(struct request *request);
