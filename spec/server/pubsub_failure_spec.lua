@@ -2,6 +2,7 @@
 
 local support = require("support")
 local pair = require("support.pair")
+local sys = require("support.sys")
 
 local function silent(client)
   assert.same({ "pong", "still there" }, client:call("PING", "still there"))
@@ -336,6 +337,29 @@ describe("a reload", function()
     assert.is_true(got > sent) -- of twice as many
     assert.equal(1, numsub(new, "c"))
     assert.equal(0, old:call("PUBSUB", "NUMPAT"))
+  end)
+
+  it("that moves many channels holds up nobody", function()
+    local hosts = { support.redis(), support.redis(), support.redis() }
+    local nydus = support.nydus({ config = { router = "ketama", hosts = { hosts[1], hosts[2] } } })
+    local client, other, count = nydus:client(), nydus:client(), 40000
+    for i = 1, count, 2000 do
+      local words = { "SUBSCRIBE" }
+      for k = i, i + 1999 do words[#words + 1] = "channel:" .. k end
+      client:command(unpack(words))
+      for _ = 1, 2000 do client:read() end
+    end
+    local function listening(host) return #host:call("PUBSUB", "CHANNELS") end
+    reloaded(nydus, { router = "ketama", hosts = hosts })
+    local longest = 0
+    support.wait_until(function()
+      local began = sys.now()
+      other:call("PING")
+      longest = math.max(longest, sys.now() - began)
+      return listening(hosts[1]) + listening(hosts[2]) + listening(hosts[3]) == count
+    end, 10, "the old hosts to be left")
+    assert.is_true(listening(hosts[3]) > 5000)
+    assert.is_true(longest < 1.5, longest)
   end)
 
   it("that changes the options of a host doubles nothing", function()

@@ -353,20 +353,17 @@ bool feed_takes(struct feed *feed, const struct reply *reply)
 
 /* ---- the janitor ---- */
 
-/* false: there is nothing (more) to be done about the ear. */
-static bool ear_tick(struct ear *ear, bool overdue)
+/* Is its time over? Clients that it has failed for good are closed. */
+static bool ear_tick(const struct ear *ear, bool overdue)
 {
     struct subscription *subscription = ear->subscription;
-    if (ear->leaving) {
-        bool late = feed_now(ear->feed) - ear->left_at > LINGER;
-        if (!late || (!overdue && subscription_state(subscription, NULL) != SUBSCRIPTION_READY))
-            return false;
-        ear_close(ear);
-        return true;
-    }
-    if (ear->state != EAR_REFUSED && !(overdue && ear->state == EAR_DEAF))
-        return false;
-    return subscription_needs(ear) && subscription_abandon(subscription, ear->error);
+    if (ear->leaving)
+        return feed_now(ear->feed) - ear->left_at > LINGER &&
+               (overdue || subscription_state(subscription, NULL) == SUBSCRIPTION_READY);
+    bool failed = ear->state == EAR_REFUSED || (overdue && ear->state == EAR_DEAF);
+    if (failed && subscription_needs(ear))
+        subscription_abandon(subscription, ear->error);
+    return false;
 }
 
 void feed_tick(struct feed *feed)
@@ -379,7 +376,13 @@ void feed_tick(struct feed *feed)
     if (!overdue && !feed->leaving && !feed->refused)
         return;
     feed->refused = false;
-    struct ear *ear = feed->ears;
-    while (ear)
-        ear = ear_tick(ear, overdue) ? feed->ears : ear->feed_next; /* others may have gone with it */
+    for (struct ear *ear = feed->ears, *next; ear; ear = next) {
+        struct subscription *subscription = ear->subscription;
+        subscription->pins++; /* closing clients may end any ears but this one */
+        bool over = ear_tick(ear, overdue);
+        next = ear->feed_next;
+        if (over)
+            ear_close(ear);
+        subscription_unpin(subscription);
+    }
 }

@@ -216,10 +216,10 @@ void subscription_remove(struct subscription *subscription, struct membership *m
     subscription_end_if_unused(subscription);
 }
 
-bool subscription_abandon(struct subscription *subscription, const char *reason)
+void subscription_abandon(struct subscription *subscription, const char *reason)
 {
     if (!subscription->count)
-        return false;
+        return;
     char *why = xformat("the subscription to '%.*s' is lost: %s",
                         subscription->size < 128 ? (int)subscription->size : 128, subscription->name, reason);
     log_warn("%u clients of cluster %s are closed: %s", subscription->count, subscription->hub->cluster_name,
@@ -229,7 +229,6 @@ bool subscription_abandon(struct subscription *subscription, const char *reason)
         client_close(subscription->members[subscription->count - 1]->client, why);
     subscription_unpin(subscription);
     free(why);
-    return true;
 }
 
 /* ---- messages ---- */

@@ -84,8 +84,8 @@ enum subscription_state subscription_state(const struct subscription *subscripti
 void subscription_settle(struct subscription *subscription);
 /* Must this ear be active for the subscription to be complete? */
 bool subscription_needs(const struct ear *ear);
-/* Closes its clients. false: it had none. */
-bool subscription_abandon(struct subscription *subscription, const char *reason);
+/* Closes its clients. */
+void subscription_abandon(struct subscription *subscription, const char *reason);
 
 /* A membership comes and goes. */
 void subscription_add(struct subscription *subscription, struct membership *membership);
