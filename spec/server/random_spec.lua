@@ -18,7 +18,8 @@ local function round(world)
   for i = 1, random:between(2, CLIENTS) do
     twins[i] = Twin.new({
       nydus = world.nydus, model = world.model, random = random, name = ("life%d.%d"):format(world.rounds, i),
-      database = 4 + (world.rounds * CLIENTS + i) % 12, phases = random:between(1, 4), length = random:pick({ 5, 40, 40, 300 }), excuse = world.excuse,
+      database = 4 + (world.rounds * CLIENTS + i) % 12,
+      phases = random:between(1, 4), length = random:pick({ 5, 40, 40, 300 }), excuse = world.excuse,
       calm = world.calm,
     })
   end
