@@ -185,8 +185,8 @@ end
 local function push(self)
   local step = self.pushes[1]
   if not step or self.random:chance(50) then return false end
-  self.sibling:call("SELECT", step.db)
-  local reply = self.sibling:call(unpack(step.push))
+  local reply = self.sibling:call("SELECT", step.db)
+  if reply == "OK" then reply = self.sibling:call(unpack(step.push)) end
   if type(reply) == "table" and self.excuse(step, self.began, "-" .. reply.err) then return true end
   if reply ~= step.pushed then
     self:fail("the sibling's %s is answered %s, not %s", step.push[1], tostring(reply.err or reply), tostring(step.pushed))
