@@ -181,17 +181,26 @@ static void hello_answer(struct call *call)
     call_reply(call, &reply);
 }
 
-/* With a version that has been found good; 0: as it is. */
-static void hello_go(struct call *call, int64_t version)
+/* Logs in, and looks at the rest. false: it has been answered. */
+static bool hello_admits(struct call *call, struct resp_arg *name)
 {
-    struct resp_arg name = {0};
-    if (call_argc(call) > 1 && !hello_options(call, &name)) {
-        return;
+    if (call_argc(call) > 1 && !hello_options(call, name)) {
+        return false;
     }
     if (login_is_missing(call->client)) {
         call_fail(call, "NOAUTH HELLO must be called with the client already authenticated, otherwise the "
                         "HELLO AUTH <user> <pass> option can be used to authenticate the client and select "
                         "the RESP protocol version at the same time");
+        return false;
+    }
+    return true;
+}
+
+/* With a version that has been found good; 0: as it is. */
+static void hello_go(struct call *call, int64_t version)
+{
+    struct resp_arg name = {0};
+    if (!hello_admits(call, &name)) {
         return;
     }
     if (name.at > 0) {
@@ -242,7 +251,10 @@ void connection_hello(struct call *call)
     } else if (session && session->watcher && connection_hello_switches(call)) {
         call_fail(call, "ERR HELLO has to wait until nothing is watched: EXEC, DISCARD or UNWATCH first");
     } else if (hello_host(call, version)) {
-        probe_send(call, hello_host(call, version), call->client->db, 3, hello_probed);
+        struct resp_arg name;
+        if (hello_admits(call, &name)) { /* nobody else makes hosts busy */
+            probe_send(call, hello_host(call, version), call->client->db, 3, hello_probed);
+        }
     } else {
         hello_go(call, version);
     }
