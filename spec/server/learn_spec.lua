@@ -104,6 +104,7 @@ describe("learned commands", function()
     row("my.list", 1, "readonly", {}),
     row("my.box", -2, "", { subs = { row("my.box|open", 3, "write", { specs = { range(2, 0) }, keys = { 2, 2, 1 } }) } }),
     { "my.old", 3, statuses("write denyoom"), 1, 1, 1 },
+    { "my.olds", -2, statuses("write denyoom"), 1, -1, 1 },
     row("my.admin", 1, "admin noscript", {}),
     row("my.listen", -2, "pubsub", {}),
     row("my.login", -2, "no_auth fast", {}),
@@ -147,6 +148,7 @@ describe("learned commands", function()
       { "my.half", "x", "streams", "a1", "b" }, { "my.half", "streams", "b1", "b2", "c", "c" },
       { "my.half", "streams", "c1", "a" },
       { "my.old", "a1", "b" }, { "my.old", "b1", "c" }, { "my.old", "c1", "a" },
+      { "my.olds", "a1", "a2" }, { "my.olds", "b1" }, { "my.olds", "c1", "c2", "c3" },
       { "my.box", "open", "a1" }, { "MY.BOX", "OPEN", "b1" }, { "my.box", "Open", "c1" },
       { "xinfo", "age", "a1" }, { "XINFO", "AGE", "b1" }, { "xinfo", "age", "c1" },
     }) do
@@ -156,7 +158,7 @@ describe("learned commands", function()
       host:answer(":" .. i .. "\r\n")
       assert.equal(i, client:read())
     end
-    for _, words in ipairs({ { "my.count", "2", "a1", "b1" }, { "my.join", "a1", "from", "b1" } }) do
+    for _, words in ipairs({ { "my.count", "2", "a1", "b1" }, { "my.join", "a1", "from", "b1" }, { "my.olds", "a1", "b1" } }) do
       assert.matches("^CROSSSLOT", client:call(unpack(words)).err)
     end
   end)

@@ -41,7 +41,7 @@ bool dispatch_find_keys(struct request *request, const struct resp_request *scan
     if (!fixed)
         fixed = keys_fixed_single(query->command);
     if (!fixed)
-        return query->command->spec_count == 0 || find_keys_by_spec(request, scan);
+        return !command_has_keys(query->command) || find_keys_by_spec(request, scan);
     if (fixed < scan->argc) {
         query->nkeys = 1;
         if (fixed < RESP_ARGS)

@@ -129,7 +129,7 @@ static bool is_malformed(const struct call *call)
 {
     static struct key_list keys; /* reused: one thread */
     const struct query *query = &call->request->query;
-    return !keys_fixed_single(query->command) && query->command->spec_count &&
+    return !keys_fixed_single(query->command) && command_has_keys(query->command) &&
            keys_find(query->command, query->bytes, call->scan, &keys) == KEYS_INVALID;
 }
 

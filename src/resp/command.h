@@ -72,6 +72,11 @@ const struct command *command_find(const char *name, size_t size);
 const struct command *command_find_sub(const struct command *command, const char *sub, size_t size);
 size_t command_count(void);
 const struct command *command_row(size_t id); /* of the table, or learned; NULL: neither */
+/* Does it say where keys are? Commands of hosts before Redis 7 have no specifications. */
+static inline bool command_has_keys(const struct command *command)
+{
+    return command->spec_count > 0 || command->first_key > 0;
+}
 bool command_arity_fits(const struct command *command, uint32_t argc);
 const char *command_category_name(unsigned bit); /* "keyspace", "read" …; NULL past the last */
 /* The words in COMMAND's reply, and back. In the order in which Redis writes flags; NULL past the last. */
