@@ -128,6 +128,14 @@ describe("auth", function()
       assert.same({ "OK", 0 }, { client:read(), (client:read()) })
     end)
 
+    it("makes no host busy with HELLO 3", function()
+      local fake = support.fake({ auto = { PING = "+PONG\r\n" } })
+      local client = support.nydus({ config = { hosts = { fake }, password = SECRET } }):client()
+      assert.matches("^NOAUTH HELLO must", client:call("HELLO", "3").err)
+      assert.same(WRONGPASS, client:call("HELLO", "3", "AUTH", "default", "bad"))
+      fake:expect_silence(0.02)
+    end)
+
     it("sends nothing to a host", function()
       local fake = support.fake({ auto = { PING = "+PONG\r\n" } })
       local client = support.nydus({ config = { hosts = { fake }, password = SECRET } }):client()
@@ -294,7 +302,37 @@ describe("auth", function()
           all = { password = "pw" }, named = { password = "pw", commands = { "+json.get" } },
           read = { password = "pw", commands = { "+@read" } }, less = { password = "pw", commands = { "-@read" } },
           keyed = { password = "pw", keys = { "a*" } },
+          nox = { password = "pw", commands = { "-xinfo" } }, onlyx = { password = "pw", commands = { "+xinfo" } },
         } }]], vars = { host = fake.port } }):client()
+    end)
+
+    it("is refused to whom only some keys are allowed, when its keys are not told in full", function()
+      local INCOMPLETE = "*6\r\n$5\r\nflags\r\n*1\r\n+incomplete\r\n$12\r\nbegin_search\r\n*4\r\n$4\r\ntype\r\n$5\r\nindex\r\n"
+        .. "$4\r\nspec\r\n*2\r\n$5\r\nindex\r\n:1\r\n$9\r\nfind_keys\r\n*4\r\n$4\r\ntype\r\n$5\r\nrange\r\n$4\r\nspec\r\n"
+        .. "*6\r\n$7\r\nlastkey\r\n:0\r\n$7\r\nkeystep\r\n:1\r\n$5\r\nlimit\r\n:0\r\n"
+      local taught = "*2\r\n*6\r\n$8\r\njson.old\r\n:-2\r\n*1\r\n+movablekeys\r\n:0\r\n:0\r\n:0\r\n"
+        .. "*10\r\n$9\r\njson.some\r\n:-2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n*0\r\n*0\r\n*1\r\n" .. INCOMPLETE .. "*0\r\n"
+      client:call("AUTH", "keyed", "pw")
+      client:command("JSON.OLD", "a1", "secret")
+      fake:expect("COMMAND")
+      fake:answer(taught)
+      assert.same({ NOKEY, NOKEY }, { client:read(), (client:call("JSON.SOME", "a1", "secret")) })
+      client:call("AUTH", "all", "pw")
+      client:command("JSON.SOME", "a1", "secret")
+      fake:expect("JSON.SOME a1 secret")
+    end)
+
+    it("is refused as a subcommand, when the rules name the command that it belongs to", function()
+      local taught = "*1\r\n*10\r\n$5\r\nxinfo\r\n:-2\r\n*0\r\n:0\r\n:0\r\n:0\r\n*0\r\n*0\r\n*0\r\n"
+        .. "*1\r\n*10\r\n$9\r\nxinfo|age\r\n:3\r\n*1\r\n+readonly\r\n:2\r\n:2\r\n:1\r\n*0\r\n*0\r\n*0\r\n*0\r\n"
+      client:call("AUTH", "nox", "pw")
+      client:command("XINFO", "AGE", "a1")
+      fake:expect("COMMAND")
+      fake:answer(taught)
+      assert.same(nocommand("xinfo|age"), (client:read()))
+      client:call("AUTH", "onlyx", "pw")
+      client:command("XINFO", "AGE", "a1")
+      fake:expect("XINFO AGE a1")
     end)
 
     it("is not asked for by who has not logged in", function()

@@ -108,13 +108,17 @@ static bool refuse(const struct call *call, const char *before, const char *name
     return false;
 }
 
-/* A command of a module may not tell where all of its keys are. */
+/* A command of a module may not tell where all of its keys are; nor does a host before Redis 7 of
+ * those that move. Of the table's own this is so for SORT only, whose patterns are looked at below. */
 static bool hides_keys(const struct command *command)
 {
-    bool hides = false;
-    for (uint32_t i = 0; i < command->spec_count; i++)
-        hides |= command->specs[i].begin == KEY_BEGIN_UNKNOWN || command->specs[i].find == KEY_FIND_UNKNOWN;
-    return hides && !sort_is(command);
+    bool hides = (command->flags & COMMAND_MOVABLEKEYS) && command->spec_count == 0;
+    for (uint32_t i = 0; i < command->spec_count; i++) {
+        const struct key_spec *spec = &command->specs[i];
+        hides |= spec->begin == KEY_BEGIN_UNKNOWN || spec->find == KEY_FIND_UNKNOWN ||
+                 (spec->flags & KEY_INCOMPLETE);
+    }
+    return hides && command_is_learned(command);
 }
 
 static bool admits_keys(const struct call *call, const struct account *account)

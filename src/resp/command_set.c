@@ -89,10 +89,12 @@ void command_set_apply(struct command_set *set, const char *rule)
     } else if (*what == '@') {
         apply_category(set, what + 1, in);
         apply_word(set, what, in);
-    } else if (find(what)) {
-        apply_row(set, find(what), in);
     } else {
-        apply_word(set, what, in);
+        const struct command *command = find(what);
+        if (command)
+            apply_row(set, command, in);
+        if (!command || (command->flags & COMMAND_CONTAINER))
+            apply_word(set, what, in); /* a container may be taught subcommands that the table lacks */
     }
 }
 

@@ -8,7 +8,7 @@
 
 enum { COMMAND_SET_WORDS = 16 }; /* 1024 rows: more than the command table will ever have */
 
-/* What a rule said of commands that the table lacks (a module's). */
+/* What a rule said of commands that the table lacks (a module's, a subcommand of a newer Redis). */
 struct command_set_word;
 
 /* Zero it to begin: the empty set. command_set_deinit when done. */
