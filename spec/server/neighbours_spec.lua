@@ -179,11 +179,46 @@ describe("a worker that", function()
     support.wait_until(function() return #lines_of(clients[1][1]:call("CLIENT", "LIST")) == 6 end, 5, "all clients")
   end)
 
+  it("has no file descriptor left for a question says so at once, and is asked again", function()
+    if not support.has("prlimit") then
+      pending("no prlimit")
+      return
+    end
+    local function allow(limit)
+      assert.equal(0, (support.run({ "prlimit", "--pid", pid_of(2), ("--nofile=%d:"):format(limit) })))
+    end
+    allow(3)
+    for _ = 1, 17 do -- more than a worker may leave unanswered
+      assert.equal(3, #lines_of(clients[1][1]:call("CLIENT", "LIST")))
+    end
+    assert.matches("worker 2 error a message of another worker cannot be read: no file descriptor is free", nydus:log())
+    assert.is_nil(nydus:log():find("does not answer a question", 1, true))
+    allow(1000)
+    assert.equal(6, #lines_of(clients[1][1]:call("CLIENT", "LIST")))
+  end)
+
   it("dies is left out", function()
     signal("KILL", pid_of(2))
     support.wait_until(function()
       return #lines_of(clients[1][1]:call("CLIENT", "LIST")) == 3
     end, 5, "the clients that are left")
+  end)
+
+  it("dies leaves nobody behind who blocks or listens", function()
+    clients[1][1]:command("BLPOP", "list", "0")
+    for i = 1, 2 do clients[2][i]:command("BLPOP", "list", "0") end
+    local function blocked()
+      return tonumber(clients[1][2]:call("INFO", "clients"):match("blocked_clients:(%d+)"))
+    end
+    support.wait_until(function() return blocked() == 3 end, 5, "three to block")
+    clients[2][3]:call("SUBSCRIBE", "news")
+    local function channels()
+      return tonumber(clients[1][2]:call("INFO", "stats"):match("pubsub_channels:(%d+)"))
+    end
+    assert.equal(1, channels())
+    signal("KILL", pid_of(2))
+    support.wait_until(function() return blocked() == 1 end, 5, "the one that is left")
+    assert.equal(0, channels())
   end)
 
   it("hears of a client that leaves before the answer", function()

@@ -74,6 +74,13 @@ for _, workers in ipairs({ 1, 2 }) do
       assert.equal("PONG", clients[1]:call("PING"))
     end)
 
+    it("is not for ever, where Redis would count over the end of its numbers", function()
+      local too_long = { err = "ERR timeout is out of range" }
+      assert.same(too_long, boss:call("CLIENT", "PAUSE", "9223372036854775807"))
+      assert.same(too_long, boss:call("CLIENT", "PAUSE", "9223372036854770000", "WRITE"))
+      for _, client in ipairs(clients) do assert.is_number(client:call("INCR", "k")) end
+    end)
+
     it("lets everything wait, if it shall", function()
       local start = support.now()
       boss:send(support.encode({ "CLIENT", "PAUSE", 400 }) .. support.encode({ "PING" }))

@@ -43,6 +43,15 @@ describe("crowd", function()
     for i = 1, 60000 do assert.equal(0, tonumber(C.crowd_sum(key("n" .. i)))) end
   end)
 
+  it("forgets what a process has said that is no more", function()
+    C.crowd_set(key("a"), 7)
+    C.crowd_add_name(0, 3)
+    C.crowd_set_patterns("some", 4)
+    C.crowd_settle(0)
+    assert.same({ 0, 0, 0 }, { tonumber(C.crowd_sum(key("a"))), tonumber(C.crowd_names(0)),
+      tonumber(C.crowd_patterns(0, ffi.new("char[?]", C.CROWD_PATTERNS))) })
+  end)
+
   it("keeps what is said about patterns", function()
     local out = ffi.new("char[?]", C.CROWD_PATTERNS)
     assert.equal(0, tonumber(C.crowd_patterns(0, out)))

@@ -45,11 +45,17 @@ uint32_t crowd_rows(void)
 void crowd_use(uint32_t slot)
 {
     own = &rows[slot];
-    bool clean = !own->used && !own->patterns_size;
+}
+
+/* Writing to a row that was never used would give it memory. */
+void crowd_settle(uint32_t slot)
+{
+    struct row *row = &rows[slot];
+    bool clean = !row->used && !row->patterns_size && !row->turn;
     for (int kind = 0; kind < CROWD_KINDS; kind++)
-        clean = clean && !own->names[kind];
-    if (!clean) /* it was one's that died */
-        memset(own, 0, sizeof *own);
+        clean = clean && !row->names[kind];
+    if (!clean)
+        memset(row, 0, sizeof *row);
 }
 
 uint64_t crowd_key(uint64_t place, const char *name, size_t size)

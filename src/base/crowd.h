@@ -16,8 +16,10 @@ uint64_t crowd_key(uint64_t place, const char *name, size_t size);
 
 /* Maps the rows that children will inherit. false with errno when there is no memory. */
 bool crowd_share(const uint32_t *count) __attribute__((warn_unused_result));
-/* This process has row `slot`, empty. */
+/* This process has row `slot`, which is empty. */
 void crowd_use(uint32_t slot);
+/* The process that had the row is dead: empties it. */
+void crowd_settle(uint32_t slot);
 
 /* So many more than is seen (or fewer, if negative) in this process. */
 void crowd_set(uint64_t key, int32_t more);

@@ -198,6 +198,9 @@ void pause_deinit(struct proxy *proxy)
 
 /* ---- the commands ---- */
 
+/* Redis 7.0 takes what is nearly the greatest integer and does not pause at all, later ones refuse it. */
+static const int64_t MILLISECONDS_MAX = INT64_MAX / 2;
+
 static bool milliseconds(const struct call *call, int64_t *value)
 {
     size_t size;
@@ -220,6 +223,8 @@ void pause_begin(struct call *call)
         call_fail(call, "ERR timeout is not an integer or out of range");
     } else if (value < 0) {
         call_fail(call, "ERR timeout is negative");
+    } else if (value > MILLISECONDS_MAX) {
+        call_fail(call, "ERR timeout is out of range");
     } else {
         neighbours_ask(call, QUESTION_PAUSE);
     }

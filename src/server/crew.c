@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/crew.h"
 
+#include "base/crowd.h"
 #include "base/log.h"
 #include "server/master.h"
 #include "server/worker.h"
@@ -193,11 +194,14 @@ static void hand_schedule(struct hand *hand, uint32_t slot)
     hand_postpone(hand, delay);
 }
 
-/* Its clients are gone with it, but nobody counted them. */
+/* Its clients are gone with it, and what they waited for or listened to, but nobody counted them. */
 static void row_settle(uint32_t slot)
 {
+    struct stats *row = &board->stats[slot];
     board->worker[slot].pid = 0;
-    board->stats[slot].clients_closed = board->stats[slot].clients_accepted;
+    row->clients_closed = row->clients_accepted;
+    row->clients_unblocked = row->clients_blocked;
+    crowd_settle(slot);
 }
 
 static void hand_ended(struct master *master, uint32_t slot, int status)

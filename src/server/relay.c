@@ -52,6 +52,9 @@ static char *bytes_of(int memory, size_t size)
 
 static bool send_with(int channel, const struct message *message, const char *bytes)
 {
+    if (message->size == 0) {
+        return channel_send(channel, message, -1);
+    }
     int memory = memory_of(bytes, message->size);
     if (memory < 0) {
         log_error("a question among workers is lost: %s", strerror(errno));
@@ -68,10 +71,13 @@ bool relay_ask(int channel, uint32_t ticket, const char *bytes, size_t size)
     return send_with(channel, &ask, bytes);
 }
 
+/* Every question is answered, if only with nothing: the master counts on it. */
 static void answer(struct proxy *proxy, int channel, const struct message *message, const char *bytes)
 {
     struct writer part = {0};
-    neighbours_answer(proxy, bytes, message->size, &part);
+    if (bytes) {
+        neighbours_answer(proxy, bytes, message->size, &part);
+    }
     const struct message reply = {
         .kind = MESSAGE_PART, .slot = message->slot, .generation = message->generation, .size = part.size};
     const struct message nothing = {
@@ -90,11 +96,13 @@ void relay_obey(struct proxy *proxy, int channel, const struct message *message,
     }
     char *bytes = bytes_of(memory, message->size);
     if (!bytes) {
-        log_error("a question among workers cannot be read");
-    } else if (message->kind == MESSAGE_QUESTION) {
+        log_error("a message of another worker cannot be read: %s",
+                  memory < 0 ? "no file descriptor is free" : strerror(errno));
+    }
+    if (message->kind == MESSAGE_QUESTION) {
         answer(proxy, channel, message, bytes);
     } else {
-        neighbours_heard(proxy, message->generation, bytes, message->size);
+        neighbours_heard(proxy, message->generation, bytes, bytes ? message->size : 0);
     }
     free(bytes);
 }

@@ -356,6 +356,7 @@ void reload_message(struct master *master, uint32_t slot, const struct message *
 void reload_worker_ended(struct master *master, uint32_t slot, const char *how)
 {
     struct reload *reload = &master->reload;
+    reload->asks[slot] = reload->waits[slot] = 0; /* the next one there counts from 1 again */
     if (!reload_awaits(reload, slot))
         return;
     if (reload->phase == RELOAD_VOTING) {
