@@ -30,6 +30,12 @@ local function lines_of(text)
   return lines
 end
 
+local function pairs_of(list)
+  local map = {}
+  for i = 1, #list, 2 do map[list[i]] = list[i + 1] end
+  return map
+end
+
 local function names_of(text)
   local names = {}
   for _, fields in ipairs(lines_of(text)) do
@@ -197,6 +203,24 @@ describe("a worker that", function()
     assert.equal(6, #lines_of(clients[1][1]:call("CLIENT", "LIST")))
   end)
 
+  it("has just begun to serve is asked, although the master does not know it yet", function()
+    local function workers() return table.concat(nydus:workers(), " ") end
+    local before = workers()
+    signal("KILL", pid_of(2))
+    support.wait_until(function() return workers() ~= before and #nydus:workers() == 2 end, 5, "its successor")
+    signal("STOP", nydus.pid)
+    finally(function() signal("CONT", nydus.pid) end)
+    local id
+    support.wait_until(function()
+      local client = nydus:client()
+      id = client:call("CLIENT", "ID")
+      return id % 1024 == 2
+    end, 5, "a client of its")
+    clients[1][1]:command("CLIENT", "KILL", "ID", id)
+    signal("CONT", nydus.pid)
+    assert.equal(1, clients[1][1]:read())
+  end)
+
   it("dies is left out", function()
     signal("KILL", pid_of(2))
     support.wait_until(function()
@@ -219,6 +243,9 @@ describe("a worker that", function()
     signal("KILL", pid_of(2))
     support.wait_until(function() return blocked() == 1 end, 5, "the one that is left")
     assert.equal(0, channels())
+    local stats = pairs_of(clients[1][2]:call("NYDUS", "STATS"))
+    local under_way = stats.requests + stats.protocol_errors - stats.replies - stats.orphaned
+    assert.equal(2, under_way) -- BLPOP, and the question itself
   end)
 
   it("hears of a client that leaves before the answer", function()

@@ -145,6 +145,7 @@ for _, workers in ipairs({ 1, 2 }) do
       until_blocked(0)
       boss:call("CLIENT", "UNPAUSE")
       assert.equal("1", boss:call("INCR", "k") and boss:call("GET", "k"))
+      assert.matches("nydus_orphaned:" .. #clients .. "\r", boss:call("INFO", "stats"))
     end)
 
     it("closes who is killed meanwhile", function()

@@ -422,6 +422,12 @@ static void client_orphan_requests(struct client *client)
     client->pending = 0;
 }
 
+void client_forsake(struct request *request)
+{
+    stats->orphaned++;
+    request_put(request);
+}
+
 void client_close(struct client *client, const char *reason)
 {
     if (client->dead)

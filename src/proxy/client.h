@@ -86,6 +86,8 @@ void client_release(struct client *client);
 void client_queue(struct client *client, struct request *request);
 /* The `done` of a client's requests: the reply goes out in its turn. */
 void client_done(struct request *request, const struct reply *reply);
+/* Puts away a request that only waited to be begun: its client has gone. */
+void client_forsake(struct request *request);
 
 /* Sends what no request asked for, between two replies: a copy, or what is
  * sent to many. false: the client is leaving, maybe because it has left too

@@ -68,7 +68,7 @@ static struct request *take(struct client *client)
 void pause_leave(struct client *client)
 {
     if (client->paused) {
-        request_put(take(client)); /* nobody else knows it */
+        client_forsake(take(client));
     }
 }
 

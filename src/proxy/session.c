@@ -55,7 +55,7 @@ void session_leave(struct client *client)
         return;
     struct link *blocked = session->blocked;
     if (session->waiting)
-        request_put(session->waiting); /* nobody else knows it */
+        client_forsake(session->waiting);
     watch_end(session);
     session_end(client);
     session_close_links(blocked, "its client has gone"); /* at once: nothing must be popped for nobody */

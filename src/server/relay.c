@@ -109,10 +109,11 @@ void relay_obey(struct proxy *proxy, int channel, const struct message *message,
 
 /* ---- in the master ---- */
 
+/* Also to one that just starts: it may have clients before the master has read that it is ready. */
 static bool pass_on(const struct crew *crew, uint32_t slot, const struct message *message, int memory)
 {
     const struct hand *hand = &crew->hands[slot];
-    return hand->pid && hand->ready && hand->channel >= 0 && channel_send(hand->channel, message, memory);
+    return hand->pid && hand->channel >= 0 && channel_send(hand->channel, message, memory);
 }
 
 static void pass_answer(struct crew *crew, uint32_t slot, const struct message *message, int memory)
