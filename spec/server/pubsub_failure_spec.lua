@@ -362,6 +362,42 @@ describe("a reload", function()
     assert.is_true(longest < 1.5, longest)
   end)
 
+  it("that changes the options of a host gives each message once, whichever of its links is read first", function()
+    local host = support.fake({ auto = { PING = "+PONG\r\n" } })
+    local nydus = support.nydus({ config = { hosts = { host:address({ timeout = 6 }) } } })
+    local client = nydus:client()
+    local function subscribed()
+      local link = host:expect("SUBSCRIBE c")
+      host:answer("*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n", link)
+      return link
+    end
+    local function say(text, link) host:answer(support.encode({ "message", "c", text }), link) end
+    local function hears(text) assert.same({ "message", "c", text }, (client:read())) end
+    client:command("SUBSCRIBE", "c")
+    local old = subscribed()
+    client:read()
+    reloaded(nydus, { hosts = { host:address({ timeout = 7 }) } })
+    local new = subscribed()
+    say("first new", new)
+    hears("first new") -- so it has been confirmed
+    say("old only", old) -- published before the new link listened, and read late
+    hears("old only")
+    say("first new", old)
+    for i, link in ipairs({ old, new, new, old, old }) do
+      local other = link == old and new or old
+      for _ = 1, 2 do -- the same words may be said again
+        say("text " .. i, link)
+        hears("text " .. i)
+      end
+      say("text " .. i, other)
+      say("text " .. i, other)
+    end
+    host:expect("UNSUBSCRIBE c")
+    say("last", new)
+    hears("last")
+    silent(client)
+  end)
+
   it("that changes the options of a host doubles nothing", function()
     local redis = support.redis()
     local nydus = support.nydus({ config = { hosts = { redis } } })

@@ -145,8 +145,8 @@ bool placement_is_mirrored(const struct cluster *cluster)
 static bool hears(const struct subscription *subscription, const struct host *host)
 {
     for (const struct ear *ear = subscription->ears; ear; ear = ear->next)
-        if (ear->feed->host == host)
-            return ear->state == EAR_ACTIVE;
+        if (ear->state == EAR_ACTIVE && subscription_stands_for(ear, host))
+            return true;
     return false;
 }
 
@@ -167,7 +167,7 @@ static const struct host *speaker(const struct subscription *subscription, struc
     return NULL;
 }
 
-bool placement_counts(const struct subscription *subscription, const struct feed *feed, const char *word,
+bool placement_counts(const struct subscription *subscription, const struct ear *ear, const char *word,
                       const char *key, size_t size)
 {
     const struct cluster *cluster = subscription->hub->cluster;
@@ -176,9 +176,9 @@ bool placement_counts(const struct subscription *subscription, const struct feed
         return true;
     struct writer bytes = question(word, key, size, &query);
     const struct target *leaf = route(&query, cluster->root);
-    const struct host *host = feed->host;
+    const struct host *host = NULL;
     if (leaf && leaf->kind == TARGET_LIST)
         host = speaker(subscription, &query, leaf);
     writer_deinit(&bytes);
-    return !host || host == feed->host;
+    return !host || subscription_stands_for(ear, host);
 }

@@ -21,7 +21,7 @@ struct placement placement_find(const struct cluster *cluster, struct client *cl
 
 /* Is something published at several hosts at once? Only then can a pattern hear it twice. */
 bool placement_is_mirrored(const struct cluster *cluster);
-/* A message about this key has come from a feed to a subscription with ears at
+/* A message about this key has come by this ear to a subscription with ears at
  * several hosts, by a command like `word`: is it the one copy that counts? */
-bool placement_counts(const struct subscription *subscription, const struct feed *feed, const char *word,
+bool placement_counts(const struct subscription *subscription, const struct ear *ear, const char *word,
                       const char *key, size_t size);

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/subscription.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,6 +111,22 @@ static bool is_among(const struct placement *placement, const struct host *host)
     return false;
 }
 
+bool subscription_stands_for(const struct ear *ear, const struct host *host)
+{
+    const struct host *own = ear->feed->host;
+    return own == host || (ear->leaving && !strcmp(own->options.address, host->options.address));
+}
+
+/* Does it listen to one server as two hosts, the old one and the new? */
+static bool is_doubled(const struct subscription *subscription)
+{
+    for (const struct ear *old = subscription->ears; old; old = old->next)
+        for (const struct ear *ear = subscription->ears; old->leaving && ear; ear = ear->next)
+            if (ear != old && subscription_stands_for(old, ear->feed->host))
+                return true;
+    return false;
+}
+
 /* Listens where the router says. The placement is used up before anything can ask for another. */
 static void listen_at(struct subscription *subscription, const struct placement *placement)
 {
@@ -128,6 +145,8 @@ static void listen_at(struct subscription *subscription, const struct placement 
     for (uint32_t i = 0; i < own.count; i++)
         if (!ear_at(subscription, own.hosts[i]))
             ear_open(subscription, own.hosts[i], generation);
+    if (is_doubled(subscription))
+        subscription->doubled = INFINITY;
     free(own.hosts);
     subscription->pins--;
 }
@@ -321,20 +340,24 @@ static struct subscription *addressee(struct hub *hub, enum subscription_kind ki
     return subscription;
 }
 
-/* A host whose options have changed is another one to us, but the same server:
- * once it is listened to anew, what the old feed says is said twice. */
-static bool is_replaced(const struct subscription *subscription, const struct ear *old)
+/* Has this message come already, from the same server as another host? */
+static bool is_second_copy(struct subscription *subscription, const struct ear *ear,
+                           const struct reply *reply)
 {
-    const char *address = old->feed->host->options.address;
-    for (const struct ear *ear = subscription->ears; old->leaving && ear; ear = ear->next)
-        if (!ear->leaving && ear->state == EAR_ACTIVE && !strcmp(ear->feed->host->options.address, address))
-            return true;
-    return false;
+    struct hub *hub = subscription->hub;
+    const struct host *host = ear->feed->host;
+    double now = hub->proxy->clock;
+    if (subscription->doubled <= now)
+        return false;
+    if (subscription->doubled == INFINITY && !is_doubled(subscription))
+        subscription->doubled = now + HANDOVER_PATIENCE;
+    uint64_t server = set_hash(host->options.address, strlen(host->options.address), (uintptr_t)subscription);
+    return !handover_counts(&hub->handover, set_hash(reply->bytes, reply->size, server), host, now);
 }
 
 /* Of what several hosts say in the same words, one counts. */
-static bool counts(const struct subscription *subscription, const struct feed *feed,
-                   const struct word *channel, const struct word *payload)
+static bool counts(const struct subscription *subscription, const struct ear *ear, const struct word *channel,
+                   const struct word *payload)
 {
     const char *key = channel->bytes, *word = "publish";
     size_t size = channel->size;
@@ -342,7 +365,7 @@ static bool counts(const struct subscription *subscription, const struct feed *f
         return true;
     if (keyspace_key(channel->bytes, channel->size, payload->bytes, payload->size, &key, &size))
         word = "set";
-    return placement_counts(subscription, feed, word, key, size);
+    return placement_counts(subscription, ear, word, key, size);
 }
 
 void subscription_deliver(struct feed *feed, enum subscription_kind kind, const struct reply *reply,
@@ -355,8 +378,8 @@ void subscription_deliver(struct feed *feed, enum subscription_kind kind, const 
         words[i] = (struct word){reply->bytes + scan->args[i].at, scan->args[i].size};
     struct subscription *subscription = addressee(feed->hub, kind, &words[1], offset);
     const struct ear *ear = subscription ? ear_at(subscription, feed->host) : NULL;
-    if (!ear || !subscription->count || is_replaced(subscription, ear) ||
-        !counts(subscription, feed, &words[channel], &words[count - 1]))
+    if (!ear || !subscription->count || !counts(subscription, ear, &words[channel], &words[count - 1]) ||
+        is_second_copy(subscription, ear, reply))
         return;
     if (offset != 0 && keyspace_is(words[channel].bytes, words[channel].size))
         hand_out_shifted(subscription, words, count, offset);
@@ -456,9 +479,11 @@ void hub_turn_end(struct proxy *proxy)
 
 void hub_tick(struct proxy *proxy)
 {
-    for (struct hub *hub = proxy->hubs; hub; hub = hub->next)
+    for (struct hub *hub = proxy->hubs; hub; hub = hub->next) {
         for (struct feed *feed = hub->feeds; feed; feed = feed->next)
             feed_tick(feed);
+        handover_tick(&hub->handover, proxy->clock);
+    }
 }
 
 void hub_close_all(struct proxy *proxy)
@@ -475,6 +500,7 @@ void hub_destroy_all(struct proxy *proxy)
         struct hub *hub = proxy->hubs;
         proxy->hubs = hub->next;
         set_deinit(&hub->subscriptions);
+        handover_deinit(&hub->handover);
         free(hub->cluster_name);
         free(hub);
     }

@@ -11,6 +11,7 @@
 #pragma once
 #include "base/set.h"
 #include "proxy/feed.h"
+#include "proxy/handover.h"
 #include "resp/resp.h"
 
 #include <stdbool.h>
@@ -39,6 +40,7 @@ struct hub {
     struct set subscriptions;
     struct feed *feeds;
     struct subscription *patterns; /* those among the subscriptions */
+    struct handover handover;      /* of its hosts whose options have changed */
     bool mirrored;                 /* some channel is published at several hosts */
 };
 
@@ -52,6 +54,7 @@ struct subscription {
     uint32_t pins;                                        /* it is in use by a function or an admission */
     struct admission_item *waiting;                       /* those that wait for its hosts */
     bool everywhere;                                      /* it listens at several hosts */
+    double doubled; /* until then (proxy clock) a server may be heard twice */
     enum subscription_kind kind;
     uint32_t size; /* of the name */
     char name[];
@@ -82,6 +85,8 @@ void subscription_unpin(struct subscription *subscription);
 enum subscription_state subscription_state(const struct subscription *subscription, const char **error);
 /* Something has changed at its hosts: tells those who wait. */
 void subscription_settle(struct subscription *subscription);
+/* Does what this ear hears come from that host, maybe under its options of before a reload? */
+bool subscription_stands_for(const struct ear *ear, const struct host *host);
 /* Must this ear be active for the subscription to be complete? */
 bool subscription_needs(const struct ear *ear);
 /* Closes its clients. */
