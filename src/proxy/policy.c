@@ -32,7 +32,7 @@
 
 uint8_t policy_index[COMMAND_IDS];
 
-/* Does one of the hosts begin to count databases elsewhere than at 0? */
+/* Does one of the hosts begin to count databases elsewhere than at 0? MOVE would name another then. */
 static bool databases_shifted(const struct call *call)
 {
     const struct cluster *cluster = client_cluster(call->client);
@@ -44,14 +44,8 @@ static bool databases_shifted(const struct call *call)
     return false;
 }
 
-/* MOVE names a database as the host counts them. */
-static bool database_moved(const struct call *call)
-{
-    return databases_shifted(call);
-}
-
 /* COPY source destination [DB number] [REPLACE] */
-static bool copy_database_moved(const struct call *call)
+static bool copy_names_shifted(const struct call *call)
 {
     struct resp_cursor cursor = call_args(call, 3);
     struct resp_arg arg;
