@@ -225,4 +225,25 @@ describe("CLIENT PAUSE of one cluster", function()
     assert.equal("1", two:call("GET", "k"))
     assert.equal("", one:pending())
   end)
+
+  it("that a reload has dropped meanwhile ends in words", function()
+    local port, host = support.free_port(), support.redis()
+    local config = [[return { workers = 1, clusters = {
+      a = { listen = $port, hosts = { "127.0.0.1:$host" } }, %s } }]]
+    local b = ('b = { listen = %d, hosts = { "127.0.0.1:$host" } }'):format(port)
+    local nydus = support.nydus({ config = config:format(b), vars = { host = host.port } })
+    local staying, pauses, clients = nydus:client(), support.client(port), {}
+    assert.equal("OK", pauses:call("CLIENT", "PAUSE", 60000, "WRITE"))
+    for i, command in ipairs({ { "SET", "k", "1" }, { "BLPOP", "q", "0" }, { "MSET", "k", "1", "l", "2" }, { "FLUSHALL" } }) do
+      clients[i] = support.client(port)
+      clients[i]:command(unpack(command))
+    end
+    support.wait_until(function() return staying:call("INFO", "clients"):find("blocked_clients:4", 1, true) end, 5, "them to wait")
+    nydus:write("config.lua", config:format(""))
+    assert.equal("OK", staying:call("NYDUS", "RELOAD"))
+    for _, client in ipairs(clients) do
+      assert.same({ err = "ERR cluster 'b' is no longer configured" }, client:read())
+    end
+    assert.matches("blocked_clients:0", staying:call("INFO", "clients"))
+  end)
 end)

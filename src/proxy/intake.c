@@ -180,11 +180,21 @@ static inline void intake_run(struct client *client, struct batch *batch, struct
     batch_add(batch, request);
 }
 
+/* A reload may have dropped it. */
+static bool intake_has_cluster(struct client *client, struct request *request)
+{
+    if (client_cluster(client))
+        return true;
+    transaction_spoil(client);
+    request_fail(request, FAILURE_LOCAL, "ERR cluster '%s' is no longer configured",
+                 client->listener->cluster_name);
+    return false;
+}
+
 /* Sets a queued request on its way. */
 static inline void intake_request(struct client *client, struct batch *batch, struct request *request,
                            const struct resp_request *scan)
 {
-    struct cluster *cluster = client_cluster(client);
     const struct command *command = find_command(client, request, request->query.bytes, scan);
     if (!command) {
         if (!client->hold)
@@ -192,13 +202,9 @@ static inline void intake_request(struct client *client, struct batch *batch, st
         return;
     }
     client->command = command;
-    if (!cluster) {
-        transaction_spoil(client);
-        request_fail(request, FAILURE_LOCAL, "ERR cluster '%s' is no longer configured",
-                     client->listener->cluster_name);
+    if (!intake_has_cluster(client, request))
         return;
-    }
-    request_join_cluster(request, cluster);
+    request_join_cluster(request, client_cluster(client));
     if (client->account && !intake_admits(client, request, scan))
         return;
     if (client->subscriber && subscriber_refuses(client, request))
@@ -216,7 +222,8 @@ void intake_again(struct client *client, struct request *request)
     resp_scan_request(&scan, request->query.bytes, request->query.size, UINT32_MAX);
     if (!request->query.command)
         intake_request(client, &batch, request, &scan);
-    else if (!client->account || intake_admits(client, request, &scan)) /* a reload may have changed that */
+    else if (intake_has_cluster(client, request) && /* a reload may have changed that, and the account */
+             (!client->account || intake_admits(client, request, &scan)))
         intake_run(client, &batch, request, &scan);
     batch_flush(&batch);
 }

@@ -126,6 +126,16 @@ static void go_on_all(struct pause *pause)
     free(cluster);
 }
 
+void pause_adopt(struct proxy *proxy)
+{
+    for (struct pause *pause = proxy->pauses, *next; pause; pause = next) {
+        next = pause->next;
+        if (!generation_find(proxy->generation, pause->cluster)) {
+            go_on_all(pause);
+        }
+    }
+}
+
 static void over(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop;

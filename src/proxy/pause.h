@@ -29,6 +29,8 @@ void pause_finish(struct call *call, const struct writer *parts);
 bool pause_holds(struct client *client, struct request *request);
 /* The client has gone. */
 void pause_leave(struct client *client);
+/* A reload is over: nobody waits for a cluster that it has dropped. */
+void pause_adopt(struct proxy *proxy);
 
 /* For a worker that starts: goes along with the pause of the others. */
 void pause_join(struct proxy *proxy);

@@ -258,6 +258,7 @@ void proxy_adopt(struct proxy *proxy, struct generation *generation)
             host_connect(generation->clusters[c]->hosts[h]);
     renew_logins(proxy);
     hub_adopt(proxy);
+    pause_adopt(proxy);
     if (old)
         generation_unref(old);
 }
