@@ -366,6 +366,26 @@ describe("over several hosts", function()
     assert.same(quiet, silent(client))
   end)
 
+  it("that are databases of one server give a message once", function()
+    local redis = support.redis()
+    local nydus = support.nydus({ config = { router = "round_robin", hosts = {
+      redis:address({ identifier = "one" }), redis:address({ identifier = "two", db = 1 }) } } })
+    local client, publisher = nydus:client(), nydus:client()
+    client:call("PSUBSCRIBE", "c*")
+    client:call("SUBSCRIBE", "c")
+    for i = 1, 10 do
+      for _ = 1, 2 do publisher:call("PUBLISH", "c", i) end -- the same words may be said again
+      local kinds = {}
+      for _ = 1, 4 do
+        local message = client:read()
+        assert.equal(tostring(i), message[#message])
+        kinds[message[1]] = (kinds[message[1]] or 0) + 1
+      end
+      assert.same({ message = 2, pmessage = 2 }, kinds)
+    end
+    assert.same({ "pong", "" }, client:call("PING"))
+  end)
+
   it("of which any gets a message, it comes from each", function()
     for _, router in ipairs({ "round_robin", "random" }) do
       local hosts = { support.redis(), support.redis(), support.redis() }

@@ -1,7 +1,8 @@
 /* A handover: a reload has changed how a host is reached (its timeout, its
  * password …), and for a while its server is listened to twice, as the old host
  * and as the new one. Nobody knows which of the two connections is read first,
- * so of the two copies of a message the one that comes first counts. */
+ * so of the two copies of a message the one that comes first counts. The same
+ * holds for hosts that are databases of one server, as long as they last. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include "base/set.h"

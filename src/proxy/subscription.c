@@ -117,13 +117,20 @@ bool subscription_stands_for(const struct ear *ear, const struct host *host)
     return own == host || (ear->leaving && !strcmp(own->options.address, host->options.address));
 }
 
-/* Does it listen to one server as two hosts, the old one and the new? */
+static bool is_same_server(const struct host *one, const struct host *other)
+{
+    return one != other && !strcmp(one->options.address, other->options.address);
+}
+
+/* Does it listen to one server as two hosts, as the old one and the new or in two databases? */
 static bool is_doubled(const struct subscription *subscription)
 {
-    for (const struct ear *old = subscription->ears; old; old = old->next)
-        for (const struct ear *ear = subscription->ears; old->leaving && ear; ear = ear->next)
-            if (ear != old && subscription_stands_for(old, ear->feed->host))
-                return true;
+    const struct ear *first = subscription->ears;
+    for (const struct ear *one = first; one; one = one->next)
+        if (one->leaving || subscription->hub->doubled)
+            for (const struct ear *other = first; other; other = other->next)
+                if (is_same_server(one->feed->host, other->feed->host))
+                    return true;
     return false;
 }
 
@@ -342,7 +349,7 @@ static struct subscription *addressee(struct hub *hub, enum subscription_kind ki
 
 /* Has this message come already, from the same server as another host? */
 static bool is_second_copy(struct subscription *subscription, const struct ear *ear,
-                           const struct reply *reply)
+                           const struct reply *reply, const struct word *channel)
 {
     struct hub *hub = subscription->hub;
     const struct host *host = ear->feed->host;
@@ -351,7 +358,9 @@ static bool is_second_copy(struct subscription *subscription, const struct ear *
         return false;
     if (subscription->doubled == INFINITY && !is_doubled(subscription))
         subscription->doubled = now + HANDOVER_PATIENCE;
-    uint64_t server = set_hash(host->options.address, strlen(host->options.address), (uintptr_t)subscription);
+    uint64_t seed = (uintptr_t)subscription; /* events of keys have other names in other databases */
+    seed += keyspace_is(channel->bytes, channel->size) ? (uint64_t)host->options.db : 0;
+    uint64_t server = set_hash(host->options.address, strlen(host->options.address), seed);
     return !handover_counts(&hub->handover, set_hash(reply->bytes, reply->size, server), host, now);
 }
 
@@ -379,7 +388,7 @@ void subscription_deliver(struct feed *feed, enum subscription_kind kind, const 
     struct subscription *subscription = addressee(feed->hub, kind, &words[1], offset);
     const struct ear *ear = subscription ? ear_at(subscription, feed->host) : NULL;
     if (!ear || !subscription->count || !counts(subscription, ear, &words[channel], &words[count - 1]) ||
-        is_second_copy(subscription, ear, reply))
+        is_second_copy(subscription, ear, reply, &words[channel]))
         return;
     if (offset != 0 && keyspace_is(words[channel].bytes, words[channel].size))
         hand_out_shifted(subscription, words, count, offset);
@@ -402,11 +411,22 @@ static struct hub *hub_named(struct proxy *proxy, const char *name)
     return hub;
 }
 
+/* Are two of its hosts databases of one server? */
+static bool has_doubles(const struct cluster *cluster)
+{
+    for (uint32_t i = 0; i < cluster->count; i++)
+        for (uint32_t k = 0; k < i; k++)
+            if (is_same_server(cluster->hosts[i], cluster->hosts[k]))
+                return true;
+    return false;
+}
+
 static void hub_update(struct hub *hub)
 {
     const struct generation *generation = hub->proxy->generation;
     hub->cluster = generation ? generation_find(generation, hub->cluster_name) : NULL;
     hub->mirrored = hub->cluster && placement_is_mirrored(hub->cluster);
+    hub->doubled = hub->cluster && has_doubles(hub->cluster);
 }
 
 struct hub *hub_of(const struct client *client)

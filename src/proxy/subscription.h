@@ -40,7 +40,8 @@ struct hub {
     struct set subscriptions;
     struct feed *feeds;
     struct subscription *patterns; /* those among the subscriptions */
-    struct handover handover;      /* of its hosts whose options have changed */
+    struct handover handover;      /* of servers that are two hosts */
+    bool doubled;                  /* the cluster has some, for more than a while */
     bool mirrored;                 /* some channel is published at several hosts */
 };
 
