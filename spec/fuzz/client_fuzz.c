@@ -20,6 +20,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "check.h"
+
 #include "base/log.h"
 #include "base/memory.h"
 #include "proxy/account.h"
@@ -40,14 +42,6 @@ enum mode {
     MODE_LOCKED = 64   /* clients have to log in, and cannot: the password is the digest of nothing known */
 };
 enum { HOSTS = 2, PEERS = 64, MAX_REQUEST = 64 * 1024, MAX_SECONDS = 5 };
-
-#define CHECK(condition)                                                    \
-    do {                                                                    \
-        if (!(condition)) {                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            abort();                                                        \
-        }                                                                   \
-    } while (0)
 
 /* Bytes that grow. */
 struct text {

@@ -8,20 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
+
 #include "net/control.h"
 #include "resp/keys.h"
 #include "resp/lexicon.h"
 #include "resp/resp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) { \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            abort(); \
-        } \
-    } while (0)
 
 static void check_keys(const struct command *row)
 {

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
+
 #include "resp/command.h"
 #include "resp/keys.h"
 #include "resp/resp.h"
@@ -16,14 +18,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Small, so that the fuzzer gets there. */
 enum { MAX_REQUEST = 3000 };
-
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) { \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            abort(); \
-        } \
-    } while (0)
 
 static char *copy_of(const char *bytes, size_t size)
 {

@@ -1,6 +1,7 @@
 -- RESP3: clients that say HELLO 3 get, byte for byte, what one Redis says, over
 -- links of their own; others beside them notice nothing.
 
+local rows = require("support.rows")
 local support = require("support")
 
 -- "@" stands for a tag: keys that share it share a host. The lines run in
@@ -158,21 +159,6 @@ _       CLIENT GETNAME
 -ERR    GET
 ]]
 
-local function rows(text, tag)
-  local list = {}
-  for begins, line in text:gmatch("(%S+) +([^\n]+)\n") do
-    local words = {}
-    for word in line:gmatch("%S+") do words[#words + 1] = (word:gsub("@", tag)) end
-    list[#list + 1] = { begins = begins, words = words, line = line }
-  end
-  return list
-end
-
-local function raw(client, words)
-  client:command(unpack(words))
-  return (select(2, client:read()))
-end
-
 -- The bytes of each reply to a pipeline of a new client.
 local function raw_pipeline(server, commands)
   local client, replies = server:client(), {}
@@ -207,9 +193,9 @@ describe("resp3", function()
 
   local function same(client, direct, list)
     for _, row in ipairs(list) do
-      local expected = raw(direct, row.words)
+      local expected = rows.raw(direct, row.words)
       assert.equal(row.begins, expected:sub(1, #row.begins), row.line .. " at Redis: " .. expected)
-      assert.equal(expected, raw(client, row.words), row.line)
+      assert.equal(expected, rows.raw(client, row.words), row.line)
     end
   end
 
@@ -219,21 +205,21 @@ describe("resp3", function()
         local client, direct = resp3(server(count)), resp3(plain)
         for _, tag in ipairs({ "{a}", "{b}", "{c}", "{d}" }) do
           for _, one in ipairs({ client, direct }) do one:call("HSET", tag .. "one", "f", "v") end
-          same(client, direct, rows(TABLE, tag))
+          same(client, direct, rows.parse(TABLE, tag))
         end
       end)
 
       it("joins the replies of several hosts as one Redis would", function()
-        same(resp3(server(count)), resp3(plain), rows(SPREAD, "k"))
+        same(resp3(server(count)), resp3(plain), rows.parse(SPREAD, "k"))
       end)
     end)
   end
 
   it("is what Redis says, where Nydus answers itself", function()
-    same(resp3(server(3)), resp3(plain), rows(OWN, ""))
+    same(resp3(server(3)), resp3(plain), rows.parse(OWN, ""))
     local client, direct = resp3(server(1)), resp3(plain)
     for _, words in ipairs({ { "CLIENT", "INFO" }, { "CLIENT", "LIST" }, { "INFO" }, { "COMMAND", "INFO", "mget" } }) do
-      assert.equal(raw(direct, words):sub(1, 1), raw(client, words):sub(1, 1), words[2])
+      assert.equal(rows.raw(direct, words):sub(1, 1), rows.raw(client, words):sub(1, 1), words[2])
     end
     assert.matches(" resp=3 ", client:call("CLIENT", "INFO").verbatim)
     local ours, theirs = client:call("COMMAND", "INFO", "config")[1], direct:call("COMMAND", "INFO", "config")[1]
@@ -335,7 +321,7 @@ describe("resp3", function()
     client:pipeline({ { "SELECT", "3" }, { "CLIENT", "SETNAME", "x" }, { "MULTI" } })
     assert.equal("RESET", client:call("RESET"))
     assert.matches(" name= .* db=0 .* resp=2 ", client:call("CLIENT", "INFO"))
-    assert.equal("$-1\r\n", raw(client, { "GET", "none" }))
+    assert.equal("$-1\r\n", rows.raw(client, { "GET", "none" }))
     assert.same({ "OK", { map = { "f", "v" } }, "RESET", {} }, (function()
       client:call("HELLO", "3")
       client:pipeline({ { "SELECT", "2" }, { "HSET", "h", "f", "v" } })
@@ -363,10 +349,10 @@ describe("resp3", function()
     client:call("WATCH", "h")
     other:call("HSET", "h", "f", "w")
     client:pipeline({ { "MULTI" }, { "HGETALL", "h" } })
-    assert.equal("_\r\n", raw(client, { "EXEC" }))
+    assert.equal("_\r\n", rows.raw(client, { "EXEC" }))
     client:call("WATCH", "h")
     client:call("MULTI")
-    assert.equal("*0\r\n", raw(client, { "EXEC" }))
+    assert.equal("*0\r\n", rows.raw(client, { "EXEC" }))
     client:pipeline({ { "MULTI" }, { "NOSUCH" } })
     assert.matches("^EXECABORT", client:call("EXEC").err)
     assert.matches("^ERR 'hello' is not allowed inside a transaction", client:pipeline({ { "MULTI" }, { "HELLO", "2" } })[2].err)
@@ -375,8 +361,8 @@ describe("resp3", function()
   it("blocks", function()
     local nydus = server(3)
     local client, other = resp3(nydus), nydus:client()
-    assert.equal("_\r\n", raw(client, { "BLPOP", "l", "0.05" }))
-    assert.equal("_\r\n", raw(client, { "XREAD", "BLOCK", "30", "STREAMS", "x", "$" }))
+    assert.equal("_\r\n", rows.raw(client, { "BLPOP", "l", "0.05" }))
+    assert.equal("_\r\n", rows.raw(client, { "XREAD", "BLOCK", "30", "STREAMS", "x", "$" }))
     client:command("BZPOPMIN", "z", "5")
     support.wait_until(function() return other:call("INFO", "clients"):find("blocked_clients:1", 1, true) end, 5, "it to block")
     other:call("ZADD", "z", "1.5", "m")
@@ -430,10 +416,10 @@ describe("resp3", function()
       ]] },
     })
     local old, new = nydus:client(), resp3(nydus)
-    assert.equal("$-1\r\n", raw(old, { "GET", "null" }))
-    assert.equal("_\r\n", raw(new, { "GET", "null" }))
-    assert.equal("*3\r\n$1\r\na\r\n$-1\r\n*2\r\n:1\r\n$-1\r\n", raw(old, { "GET", "list" }))
-    assert.equal("*3\r\n$1\r\na\r\n_\r\n*2\r\n:1\r\n_\r\n", raw(new, { "GET", "list" }))
+    assert.equal("$-1\r\n", rows.raw(old, { "GET", "null" }))
+    assert.equal("_\r\n", rows.raw(new, { "GET", "null" }))
+    assert.equal("*3\r\n$1\r\na\r\n$-1\r\n*2\r\n:1\r\n$-1\r\n", rows.raw(old, { "GET", "list" }))
+    assert.equal("*3\r\n$1\r\na\r\n_\r\n*2\r\n:1\r\n_\r\n", rows.raw(new, { "GET", "list" }))
   end)
 
   it("gives each reply as it came, when every host is asked", function()
@@ -441,6 +427,6 @@ describe("resp3", function()
     assert.same({ 1, 1, 1 }, client:call("HSET", "h", "f", "v"))
     local one = { map = { "f", "v" } }
     assert.same({ one, one, one }, client:call("HGETALL", "h"))
-    assert.equal("*3\r\n_\r\n_\r\n_\r\n", raw(client, { "GET", "none" }))
+    assert.equal("*3\r\n_\r\n_\r\n_\r\n", rows.raw(client, { "GET", "none" }))
   end)
 end)

@@ -1,6 +1,7 @@
 -- Commands whose keys are not in the usual place, or several: over three hosts
 -- with a hash tag, byte for byte what one Redis says.
 
+local rows = require("support.rows")
 local support = require("support")
 
 -- "@" stands for the tag: keys that share it share a host. The lines run in
@@ -121,21 +122,6 @@ $2      LCS @b1 @b2
 
 local TAGS = { "{a}", "{b}", "{c}", "{d}", "{e}", "{f}" }
 
-local function rows(tag)
-  local list = {}
-  for begins, line in TABLE:gmatch("(%S+) +([^\n]+)\n") do
-    local words = {}
-    for word in line:gmatch("%S+") do words[#words + 1] = (word:gsub("@", tag)) end
-    list[#list + 1] = { begins = begins, words = words, line = line }
-  end
-  return list
-end
-
-local function raw(client, words)
-  client:command(unpack(words))
-  return (select(2, client:read()))
-end
-
 describe("routed table", function()
   local plain, hosts
 
@@ -154,10 +140,10 @@ describe("routed table", function()
       local client, direct = server(router):client(), plain:client()
       client:call("FLUSHALL")
       for _, tag in ipairs(TAGS) do
-        for _, row in ipairs(rows(tag)) do
-          local expected = raw(direct, row.words)
+        for _, row in ipairs(rows.parse(TABLE, tag)) do
+          local expected = rows.raw(direct, row.words)
           assert.equal(row.begins, expected:sub(1, #row.begins), row.line .. " at Redis: " .. expected)
-          assert.equal(expected, raw(client, row.words), row.line)
+          assert.equal(expected, rows.raw(client, row.words), row.line)
         end
       end
       assert.equal(direct:call("DBSIZE"), client:call("DBSIZE"))

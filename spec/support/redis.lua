@@ -9,6 +9,7 @@
 --   redis.port redis.path redis.pid   redis:call("GET", "k")   redis:client()
 --   redis:address() → a host for a config table
 --   redis:pause() / resume()          SIGSTOP / SIGCONT
+--   redis:blocked()                   how many of its clients block; redis:until_blocked(count) waits for it
 --   redis:stop() / kill(signal)       gone, the port is free
 --   redis:restart()                   again on the same port, empty
 --
@@ -128,6 +129,14 @@ function Redis:resume()
 end
 
 -- Ends it, by SIGKILL or the signal named, and waits until it is gone.
+function Redis:blocked()
+  return tonumber(self:call("INFO", "clients"):match("blocked_clients:(%d+)"))
+end
+
+function Redis:until_blocked(count)
+  sys.wait_until(function() return self:blocked() == count end, 5, count .. " blocked clients")
+end
+
 function Redis:kill(signal)
   self.plain = false
   if self.link then self.link:close() end
