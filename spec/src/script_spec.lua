@@ -370,15 +370,16 @@ describe("script", function()
         end
         run(300)
         assert.is_true(traces(s) >= 1, body)
-        -- garbage per request shows in every window; a trace compiled late, in one only
-        local least = math.huge
+        -- LuaJIT gives up some ways through the code, at random: the few requests of a batch that go there
+        -- are interpreted, and make some. One value for each request would be 16 bytes and more.
+        local requests, least = 100 * batch.count, math.huge
         for _ = 1, 5 do
           local before = tonumber(support.lib().script_memory_used(s.c))
           run(100)
           local after = tonumber(support.lib().script_memory_used(s.c))
           least = math.min(least, math.abs(after - before))
         end
-        assert.is_true(least < 100 * 64, ("%s: %d bytes"):format(body, least))
+        assert.is_true(least < requests * 8, ("%s: %.1f bytes per request"):format(body, least / requests))
         s:close()
       end
     end)
