@@ -269,17 +269,6 @@ static void on_resolved(void *owner, const struct address *addresses, size_t cou
     }
 }
 
-static void say(struct control *control, const char *const *words, size_t count)
-{
-    struct chain *out = &control->stream.out;
-    chain_commit(out, resp_write_header(chain_reserve(out, RESP_HEADER_SIZE), '*', (int64_t)count));
-    for (size_t i = 0; i < count; i++) {
-        size_t size = strlen(words[i]);
-        char *at = chain_reserve(out, size + RESP_HEADER_SIZE);
-        chain_commit(out, resp_write_bulk(at, words[i], size));
-    }
-}
-
 struct control *control_ask(struct ev_loop *loop, const struct control_question *question, control_done *done,
                             void *owner)
 {
@@ -293,14 +282,10 @@ struct control *control_ask(struct ev_loop *loop, const struct control_question 
     control->timer.data = control;
     ev_timer_start(loop, &control->timer);
     if (question->password) {
-        const char *auth[] = {"AUTH", question->user, question->password};
-        if (!question->user) {
-            auth[1] = question->password;
-        }
-        say(control, auth, question->user ? 3 : 2);
+        resp_say_auth(&control->stream.out, question->user, question->password);
         control->greetings = 1;
     }
-    say(control, question->words, question->count);
+    resp_say(&control->stream.out, question->words, question->count);
     if (question->unix_socket_path) {
         if (address_unix(&address, question->unix_socket_path)) {
             connect_to(control, &address);

@@ -47,6 +47,16 @@ bool call_word_is(const char *text, size_t size, const char *word)
     return strlen(word) == size && strncasecmp(text, word, size) == 0;
 }
 
+/* It has the same bulks, from that of argument 2 on. */
+void call_write_inner(const struct call *call, struct writer *out)
+{
+    const struct query *query = &call->request->query;
+    const struct resp_arg *word = &call->scan->args[1];
+    size_t from = word->at + word->size + 2;
+    writer_array(out, call_argc(call) - 2);
+    writer_raw(out, query->bytes + from, query->size - from);
+}
+
 bool call_arg_is(const struct call *call, uint32_t number, const char *word)
 {
     size_t size;

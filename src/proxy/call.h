@@ -36,6 +36,9 @@ const char *call_arg(const struct call *call, uint32_t number, size_t *size);
 /* A cursor that yields the arguments from `first` on. */
 struct resp_cursor call_args(const struct call *call, uint32_t first);
 
+/* Writes the command that stands in the arguments behind the subcommand, as a request of its own. */
+void call_write_inner(const struct call *call, struct writer *out);
+
 /* Is the argument this word, in any case? */
 bool call_arg_is(const struct call *call, uint32_t number, const char *word);
 /* The same for bytes at hand. */

@@ -187,14 +187,9 @@ static void answer(struct call *call, struct inner *inner, bool with_flags)
 
 /* ---- the command ---- */
 
-/* It has the same bulks, from that of argument 2 on. */
 static bool read_inner(const struct call *call, struct inner *inner)
 {
-    const struct query *query = &call->request->query;
-    const struct resp_arg *word = &call->scan->args[1];
-    size_t from = word->at + word->size + 2;
-    writer_array(&inner->bytes, call_argc(call) - 2);
-    writer_raw(&inner->bytes, query->bytes + from, query->size - from);
+    call_write_inner(call, &inner->bytes);
     return resp_scan_request(&inner->scan, inner->bytes.data, inner->bytes.size, UINT32_MAX) == RESP_DONE;
 }
 

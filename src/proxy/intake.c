@@ -167,7 +167,7 @@ static enum local_verdict intake_local(struct client *client, struct batch *batc
 
 /* Nothing keeps the request from running any more. */
 static inline void intake_run(struct client *client, struct batch *batch, struct request *request,
-                       const struct resp_request *scan)
+                              const struct resp_request *scan)
 {
     if (client->session && transaction_takes(client, request, scan))
         return;
@@ -193,7 +193,7 @@ static bool intake_has_cluster(struct client *client, struct request *request)
 
 /* Sets a queued request on its way. */
 static inline void intake_request(struct client *client, struct batch *batch, struct request *request,
-                           const struct resp_request *scan)
+                                  const struct resp_request *scan)
 {
     const struct command *command = find_command(client, request, request->query.bytes, scan);
     if (!command) {
@@ -219,6 +219,7 @@ void intake_again(struct client *client, struct request *request)
     struct batch batch;
     struct resp_request scan = {0};
     batch.count = 0;
+    client->hold = false;
     resp_scan_request(&scan, request->query.bytes, request->query.size, UINT32_MAX);
     if (!request->query.command)
         intake_request(client, &batch, request, &scan);
@@ -226,6 +227,8 @@ void intake_again(struct client *client, struct request *request)
              (!client->account || intake_admits(client, request, &scan)))
         intake_run(client, &batch, request, &scan);
     batch_flush(&batch);
+    if (!client->hold && !client->dead) /* it may wait once more */
+        client_release(client);
 }
 
 /* Makes a request of a command. `memory`: its bytes' allocation, or NULL when they are borrowed. */

@@ -11,8 +11,8 @@ enum intake_status intake_read(struct client *client);
 enum intake_status intake_gather(struct client *client);
 /* May it keep more? */
 bool intake_has_room(const struct client *client);
-/* Sets a command on its way that had to wait before anything was done for it; one that has no row yet
- * is looked up again. */
+/* Sets a command on its way that had to wait, with its client held, before anything was done for it,
+ * and lets the client go on; one that has no row yet is looked up again. */
 void intake_again(struct client *client, struct request *request);
 /* Goes on with input that was held back. */
 void intake_resume(struct client *client);

@@ -55,15 +55,10 @@ static void wait_for_it(struct lesson *lesson, struct request *request)
 
 static void go_on_with(struct request *request)
 {
-    struct client *client = request->client;
-    if (!client) {
+    if (request->client) {
+        intake_again(request->client, request);
+    } else {
         request_fail(request, FAILURE_LOCAL, "ERR its client has gone");
-        return;
-    }
-    client->hold = false;
-    intake_again(client, request);
-    if (!client->hold && !client->dead) {
-        client_release(client);
     }
 }
 

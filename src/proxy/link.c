@@ -117,40 +117,26 @@ void link_connect(struct link *link)
     }
 }
 
-static void greeting_add(struct chain *out, const char *const *words, size_t count)
-{
-    char *at = chain_reserve(out, RESP_HEADER_SIZE);
-    chain_commit(out, resp_write_header(at, '*', (int64_t)count));
-    for (size_t i = 0; i < count; i++) {
-        size_t size = strlen(words[i]);
-        at = chain_reserve(out, size + 2 * RESP_HEADER_SIZE);
-        chain_commit(out, resp_write_bulk(at, words[i], size));
-    }
-}
-
 /* What has to be said before the first command. Returns the words (enum greeting). */
 static uint8_t greeting_build(const struct link *link, struct chain *out)
 {
     const struct host_options *options = &link->host->options;
     uint8_t words_said = GREETING_PING;
     if (options->password) {
-        const char *words[] = {"AUTH", options->user, options->password};
-        if (!options->user)
-            words[1] = options->password;
-        greeting_add(out, words, options->user ? 3 : 2);
+        resp_say_auth(out, options->user, options->password);
         words_said |= GREETING_AUTH;
     }
     if (link->resp == 3) {
-        greeting_add(out, (const char *[]){"HELLO", "3"}, 2);
+        resp_say(out, (const char *[]){"HELLO", "3"}, 2);
         words_said |= GREETING_HELLO;
     }
     if (link->db) {
         char db[16];
         snprintf(db, sizeof db, "%d", link->db);
-        greeting_add(out, (const char *[]){"SELECT", db}, 2);
+        resp_say(out, (const char *[]){"SELECT", db}, 2);
         words_said |= GREETING_SELECT;
     }
-    greeting_add(out, (const char *[]){"PING"}, 1);
+    resp_say(out, (const char *[]){"PING"}, 1);
     return words_said;
 }
 

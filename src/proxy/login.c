@@ -110,7 +110,7 @@ static bool refuse(const struct call *call, const char *before, const char *name
 
 /* A command of a module may not tell where all of its keys are; nor does a host before Redis 7 of
  * those that move. Of the table's own this is so for SORT only, whose patterns are looked at below. */
-static bool hides_keys(const struct command *command)
+static bool may_hide_keys(const struct command *command)
 {
     bool hides = (command->flags & COMMAND_MOVABLEKEYS) && command->spec_count == 0;
     for (uint32_t i = 0; i < command->spec_count; i++) {
@@ -129,7 +129,7 @@ static bool admits_keys(const struct call *call, const struct account *account)
     const struct query *query = &call->request->query;
     if (query->command->flags & COMMAND_PUBSUB)
         return true; /* channels are no keys */
-    if (hides_keys(query->command))
+    if (may_hide_keys(query->command))
         return refuse(call, words, "", "");
     if (keys_find(query->command, query->bytes, call->scan, &keys) != KEYS_FOUND)
         return refuse(call, keys.error, "", ""); /* a host might still find a key in it */

@@ -90,9 +90,8 @@ static void finish(struct question *question)
     struct request *request = question->request;
     struct client *client = request->client;
     if (client) {
-        struct resp_request scan = {0};
-        struct call call = {.client = client, .request = request, .scan = &scan};
-        resp_scan_request(&scan, request->query.bytes, request->query.size, UINT32_MAX);
+        struct resp_request scan;
+        struct call call = call_again(request, &scan);
         kinds[question->head.kind].finish(&call, &question->parts);
         if (!client->dead) {
             client_release(client);

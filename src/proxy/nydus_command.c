@@ -59,17 +59,6 @@ void nydus_command_hosts(struct call *call)
 
 /* ---- ROUTE ---- */
 
-/* The command behind NYDUS ROUTE as a request of its own: it has the same
- * bulks, from that of argument 2 on. */
-static void inner_request(const struct call *call, struct writer *out)
-{
-    const struct query *query = &call->request->query;
-    const struct resp_arg *word = &call->scan->args[1];
-    size_t from = word->at + word->size + 2;
-    writer_array(out, call_argc(call) - 2);
-    writer_raw(out, query->bytes + from, query->size - from);
-}
-
 /* Each line as a value of an array: so they stay lines in every client. */
 static void write_lines(struct writer *out, const struct writer *text)
 {
@@ -90,7 +79,7 @@ void nydus_command_route(struct call *call)
 {
     const struct cluster *cluster = client_cluster(call->client);
     struct writer inner = {.resp = 2}, text = {.resp = 2}, reply = call_writer(call);
-    inner_request(call, &inner);
+    call_write_inner(call, &inner);
     const struct question question = {
         .bytes = inner.data,
         .size = inner.size,

@@ -72,16 +72,6 @@ void pause_leave(struct client *client)
     }
 }
 
-static void go_on(struct client *client)
-{
-    struct request *request = take(client);
-    client->hold = false;
-    intake_again(client, request);
-    if (!client->hold && !client->dead) {
-        client_release(client);
-    }
-}
-
 static double monotonic_now(void)
 {
     struct timespec now;
@@ -120,7 +110,7 @@ static void go_on_all(struct pause *pause)
     for (struct client *client = proxy->clients, *next; client; client = next) {
         next = client->next;
         if (client->paused && strcmp(client->listener->cluster_name, cluster) == 0) {
-            go_on(client);
+            intake_again(client, take(client));
         }
     }
     free(cluster);

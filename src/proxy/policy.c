@@ -17,17 +17,17 @@
 #include "proxy/info.h"
 #include "proxy/keyless.h"
 #include "proxy/kill.h"
-#include "proxy/pause.h"
 #include "proxy/latency_command.h"
 #include "proxy/nydus_command.h"
+#include "proxy/pause.h"
 #include "proxy/pubsub.h"
 #include "proxy/pubsub_command.h"
 #include "proxy/scripts.h"
 #include "proxy/select.h"
 #include "proxy/slowlog_command.h"
 #include "proxy/sort.h"
-#include "proxy/turnout.h"
 #include "proxy/transaction.h"
+#include "proxy/turnout.h"
 #include "proxy/watch.h"
 
 uint8_t policy_index[COMMAND_IDS];
@@ -136,7 +136,6 @@ static bool several_hosts(const struct call *call)
     return call->request->cluster->count > 1;
 }
 
-#define NOT_YET "is not offered by Nydus yet"
 #define OWN_CONFIG "is not allowed through Nydus: its configuration is config.lua, read again on SIGHUP"
 #define HOST_ITSELF "is not allowed through Nydus: it is for the operator of a host, at that host"
 #define OTHER_CLIENTS "is not allowed through Nydus: it would exchange the databases of all clients"

@@ -269,10 +269,7 @@ bool scripts_mend(struct request *request, const struct reply *reply)
     if (!body)
         return false;
     request->mended = true;
-    request->memory = xmalloc(query->size);
-    request->memory_room = query->size;
-    memcpy(request->memory, query->bytes, query->size);
-    query->bytes = request->memory;
+    request_keep_bytes(request);
     struct link *link = request->link;
     load_send(request, body, size);
     link_send(link, request);

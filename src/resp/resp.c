@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/chain.h"
 #include "resp/number.h"
 
 enum { SMALLEST_BULK = sizeof "$0\r\n\r\n" - 1 };
@@ -336,4 +337,24 @@ size_t resp_write_bulk(char *out, const char *data, size_t size)
     memcpy(out + header, data, size);
     memcpy(out + header + size, "\r\n", 2);
     return header + size + 2;
+}
+
+void resp_say(struct chain *out, const char *const *words, size_t count)
+{
+    char *at = chain_reserve(out, RESP_HEADER_SIZE);
+    chain_commit(out, resp_write_header(at, '*', (int64_t)count));
+    for (size_t i = 0; i < count; i++) {
+        size_t size = strlen(words[i]);
+        at = chain_reserve(out, size + RESP_HEADER_SIZE);
+        chain_commit(out, resp_write_bulk(at, words[i], size));
+    }
+}
+
+void resp_say_auth(struct chain *out, const char *user, const char *password)
+{
+    if (user) {
+        resp_say(out, (const char *[]){"AUTH", user, password}, 3);
+    } else {
+        resp_say(out, (const char *[]){"AUTH", password}, 2);
+    }
 }

@@ -85,3 +85,9 @@ void resp_reply_reset(struct resp_reply *scan);
 enum { RESP_HEADER_SIZE = 32 };
 size_t resp_write_header(char *out, char type, int64_t number); /* "*3\r\n", ":7\r\n" */
 size_t resp_write_bulk(char *out, const char *data, size_t size);
+
+/* A command of Nydus's own, at the end of what will be sent. */
+struct chain;
+void resp_say(struct chain *out, const char *const *words, size_t count);
+/* AUTH; user NULL: the password alone. */
+void resp_say_auth(struct chain *out, const char *user, const char *password);
