@@ -13,16 +13,16 @@ return function(options)
 
   local counts = { passed = 0, failed = 0, skipped = 0 }
   local file = { failed = {}, skipped = {} }
-  local slow = {}
+  local slow, failed_files = {}, {}
   local last -- the name of the test that ran last
 
-  -- Where .ci/run-specs reads the counts and the running test, should this process die.
+  -- Where .ci/run-specs reads the counts, the running test should this process die, and the files with failures.
   local note = os.getenv("NYDUS_SPEC_NOTE")
 
   local function take_note(text)
     local out = note and io.open(note, "w")
     if out then
-      out:write(("%d\n%d\n%s\n"):format(counts.passed, counts.failed, text))
+      out:write(("%d\n%d\n%s\n%s\n"):format(counts.passed, counts.failed, text, table.concat(failed_files, " ")))
       out:close()
     end
   end
@@ -41,6 +41,7 @@ return function(options)
 
   local function report(name, place, message, trace)
     counts.failed = counts.failed + 1
+    if failed_files[#failed_files] ~= file.name then failed_files[#failed_files + 1] = file.name end
     say("\nFAILED %s\n  %s\n%s", name, place or "", to_text(message))
     if trace and options.verbose then say("%s", trace) end
     local logs = scope.logs()
@@ -109,6 +110,7 @@ return function(options)
       say("\nslowest:")
       for i = 1, 5 do say("%6.2f s  %s", slow[i][1], slow[i][2]) end
     end
+    take_note("the end")
     local total = counts.passed + counts.failed + counts.skipped
     if total == 0 then say("no spec ran") end
     say("\n%.1f s", handler.getDuration() > 0 and handler.getDuration() or busted.monotime() - (suite.starttick or 0))

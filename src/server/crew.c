@@ -18,7 +18,7 @@
 
 #define CREW_YOUNG 5.0     /* seconds; who dies sooner is not started again at once */
 #define CREW_DELAY_MIN 0.1 /* seconds of the first back-off, doubled each time */
-#define CREW_DELAY_MAX 10.0
+#define CREW_DELAY_MAX 1.0  /* clients wait in the queue of its socket meanwhile */
 enum { CREW_SILENT = 5, CREW_SILENT_START = 30 }; /* looks, about seconds */
 
 double crew_clock(void)
