@@ -12,11 +12,11 @@ local bundle = require("nydus.bundle")
 local config = require("nydus.config")
 local driver = require("nydus.driver")
 local guard = require("nydus.guard")
+local hooks = require("nydus.hooks")
 local init = require("nydus.init")
 local limits = require("nydus.limits")
 local request = require("nydus.request")
 local sandbox = require("nydus.sandbox")
-local suggest = require("nydus.config.suggest")
 local target = require("nydus.target")
 
 local M = {}
@@ -24,9 +24,6 @@ local M = {}
 -- LuaJIT's own limits are made for smaller programs: a large router is one
 -- loop with very many ways through it.
 local JIT = { "maxtrace=8000", "maxside=1000", "maxmcode=8192", "maxsnap=2000" }
-
--- Hooks of later versions, so that a script made for one is told so.
-local LATER = { check = true, fallback = true, keep = true, on_reply = true, retry = true, stop = true }
 
 local native, load_chunk, files, current, nydus
 
@@ -38,6 +35,7 @@ function M.start(bindings)
   getmetatable("").__metatable = false
   target.setup(native)
   driver.setup(native, target.id)
+  hooks.setup(native)
   request.setup(native)
   load_chunk = guard.loader(guard.check(abi.guard))
   return M
@@ -91,21 +89,6 @@ local function copy(value)
   return to
 end
 
--- The target in a table of hooks, { route = target }, or the value itself.
-local function route_of(value)
-  if type(value) ~= "table" or getmetatable(value) ~= nil or type((next(value))) ~= "string" then
-    return value
-  end
-  for name in pairs(value) do
-    if LATER[name] then
-      return nil, ("the hook '%s' is not supported yet"):format(name)
-    elseif name ~= "route" then
-      return nil, ("unknown hook '%s'%s"):format(tostring(name), suggest.hint(name, { "route" }))
-    end
-  end
-  return value.route, value.route == nil and "the hook 'route' is missing" or nil
-end
-
 local function run(index, path)
   nydus = nydus or init.create(native)
   local box = sandbox.new({
@@ -124,10 +107,7 @@ local function run(index, path)
     return nil, sandbox.display(path) .. ": it returns nothing; it has to end with `return` and a target"
   end
   local id
-  value, message = route_of(value)
-  if value ~= nil then
-    id, message = target.id(value)
-  end
+  id, message = hooks.take(value, index)
   if not id then
     return nil, sandbox.display(path) .. ": " .. message
   end

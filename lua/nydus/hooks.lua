@@ -1,0 +1,65 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The hooks of a router script: what it returns is a target, or a table of
+-- these by name, which is looked at once, at load. What is absent costs nothing.
+--
+--   hooks.setup(native)
+--   hooks.take(value, index)   the number of the target that routes for the cluster `index`, all
+--                              other hooks being in force; or nil, message
+--
+-- One entry per hook: entry(value, index) takes what the script gave and returns
+-- something true (that of `route`: the number of the target), or nil, message.
+local suggest = require("nydus.config.suggest")
+local target = require("nydus.target")
+
+local M = {}
+
+local ENTRIES = {}
+
+function ENTRIES.route(value)
+  return target.id(value)
+end
+
+-- Hooks of later versions, so that a script made for one is told so.
+for _, name in ipairs({ "check", "fallback", "keep", "on_reply", "retry", "stop" }) do
+  ENTRIES[name] = function()
+    return nil, ("the hook '%s' is not supported yet"):format(name)
+  end
+end
+
+local NAMES = {}
+for name in pairs(ENTRIES) do
+  NAMES[#NAMES + 1] = name
+end
+table.sort(NAMES)
+
+function M.setup(_) end
+
+-- Is it a table of hooks? Other tables are lists of targets.
+local function is_table_of_hooks(value)
+  return type(value) == "table" and getmetatable(value) == nil and type((next(value))) == "string"
+end
+
+function M.take(value, index)
+  local given = is_table_of_hooks(value) and value or { route = value }
+  for name in pairs(given) do
+    if not ENTRIES[name] then
+      return nil, ("unknown hook '%s'%s"):format(tostring(name), suggest.hint(name, NAMES))
+    end
+  end
+  if given.route == nil then
+    return nil, "the hook 'route' is missing"
+  end
+  local route
+  for _, name in ipairs(NAMES) do
+    if given[name] ~= nil then
+      local taken, message = ENTRIES[name](given[name], index)
+      if not taken then
+        return nil, message
+      end
+      route = name == "route" and taken or route
+    end
+  end
+  return route
+end
+
+return M
