@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/board.h"
 
+#include "base/area.h"
 #include "base/crowd.h"
 #include "base/tally.h"
 
@@ -24,7 +25,8 @@ bool board_share(void)
     board = shared;
     stats_share(board->stats, &board->workers, &board->stats_base);
     slowlog_share(&board->slowlog);
-    return tally_share(BOARD_WORKERS, &board->workers) && crowd_share(&board->workers);
+    return tally_share(BOARD_WORKERS, &board->workers) && crowd_share(&board->workers) &&
+           area_share(BOARD_WORKERS, &board->workers);
 }
 
 void board_set_reason(const char *text)

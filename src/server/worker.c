@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/worker.h"
 
+#include "base/area.h"
 #include "base/board.h"
 #include "base/crowd.h"
 #include "base/log.h"
@@ -292,6 +293,7 @@ int worker_run(const struct worker_options *options)
     stats_use(&board->stats[options->slot]);
     tally_use(options->slot);
     crowd_use(options->slot);
+    area_use(options->slot);
 
     struct worker worker = {.options = options};
     worker_setup(&worker);
