@@ -112,6 +112,31 @@ describe("a router script in the server", function()
     end
   end)
 
+  it("makes garbage without a limit, and does not run out of memory", function()
+    local nydus = start([[local recent, at = {}, 0
+      return function(req)
+        at = at % 16 + 1
+        recent[at] = { ("x"):rep(20000) .. req:key() }
+        return nydus.reply(#recent[at][1])
+      end]], { router_memory = "4mb" })
+    local client, commands, expected = nydus:client(), {}, {}
+    for i = 1, 500 do commands[i], expected[i] = { "GET", ("k%03d"):format(i) }, 20004 end
+    for _ = 1, 6 do assert.same(expected, client:pipeline(commands)) end
+  end)
+
+  it("that keeps very much is warned about, once", function()
+    local nydus = start([[local kept = {}
+      for i = 1, 34 do kept[i] = ("x"):rep(1000000) .. i end
+      return function(req)
+        kept[1] = req:key() .. kept[1]
+        return cluster.hosts[1]
+      end]])
+    local text = "router scripts keep 3%d MB in Lua, which makes collecting garbage slow %(router_memory is 64 MB%)"
+    nydus:wait_log(text)
+    for i = 1, 50 do assert.equal(support.null, nydus:client():call("GET", "none" .. i)) end
+    assert.equal(1, select(2, nydus:log():gsub(text, "")))
+  end)
+
   it("broadcasts to a list", function()
     local nydus = start("return { cluster.hosts[2], cluster.hosts[1] }")
     assert.same({ 1, 1 }, nydus:client():call("INCR", "list:n"))

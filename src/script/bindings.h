@@ -12,6 +12,7 @@ struct script {
     struct generation *generation; /* NULL until script_bind */
     int runtime;                   /* references in the registry: nydus.runtime, */
     int config;                    /* the normalised configuration */
+    bool routes;                   /* there is a router script, which may make garbage */
 };
 
 /* Pushes a table with all functions. */

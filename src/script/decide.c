@@ -67,7 +67,7 @@ static bool collect(struct decider *decider)
     time_t now = seconds_now();
     if (now < decider->full_until)
         return false;
-    lua_gc(state->L, LUA_GCCOLLECT, 0);
+    heap_collect(state);
     if (state->used <= state->limit / 4 * 3)
         return true;
     decider->full_until = now + DECIDE_FULL_SECONDS + 1;

@@ -68,7 +68,7 @@ static bool runtime_call(struct script *script, int arguments, const char *file,
         *problem = call_problem(script, file, status);
     }
     lua_settop(L, 0);
-    lua_gc(L, LUA_GCCOLLECT, 0); /* a script that was refused may have left much behind */
+    heap_collect(&script->state); /* a script that was refused may have left much behind */
     return false;
 }
 
@@ -199,6 +199,7 @@ void script_bind(struct script *script, struct generation *generation)
 struct target *script_router(struct script *script, struct cluster *cluster, const char *path, char **error)
 {
     lua_State *L = script->state.L;
+    script->routes = true;
     push_runtime(script, "load_router");
     lua_pushinteger(L, (lua_Integer)cluster->index);
     lua_pushstring(L, path);
@@ -222,5 +223,15 @@ bool script_finish(struct script *script, char **error)
             return false;
         }
     }
+    if (script->routes && script->decider.loop)
+        heap_start(&script->state, script->decider.loop);
     return true;
+}
+
+void script_turn_end(struct script *script)
+{
+    struct state *state = &script->state;
+    if (state->heap.begin == SIZE_MAX)
+        heap_start(state, NULL);
+    heap_turn(state);
 }

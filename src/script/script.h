@@ -68,6 +68,10 @@ struct target *script_router(struct script *script, struct cluster *cluster, con
  * by each other in a circle are refused. */
 bool script_finish(struct script *script, char **error) __attribute__((warn_unused_result));
 
+/* What the end of each turn of the loop does, where there is no loop (specs): some garbage is collected. From
+ * the first call on none is collected during decisions. */
+void script_turn_end(struct script *script);
+
 /* How often scripts were asked, raised an error, were stopped, ran out of
  * memory: for INFO and the specs. Counted in `stats` as well. */
 struct script_counters {

@@ -88,7 +88,7 @@ static int state_open(lua_State *L)
 bool state_init(struct state *state, const char *lua_dir, size_t limit)
 {
     guard_setup();
-    *state = (struct state){.lua_dir = xstrdup(lua_dir), .limit = limit};
+    *state = (struct state){.lua_dir = xstrdup(lua_dir), .limit = limit, .heap.begin = SIZE_MAX};
     state->L = lua_newstate(state_allocate, state);
     if (!state->L)
         return false;
@@ -98,6 +98,7 @@ bool state_init(struct state *state, const char *lua_dir, size_t limit)
 
 void state_deinit(struct state *state)
 {
+    heap_stop(state);
     if (state->L)
         lua_close(state->L);
     free(state->lua_dir);
@@ -108,7 +109,7 @@ void state_deinit(struct state *state)
 static void state_weigh(struct state *state)
 {
     if (state->used > state->limit && !state->interpreted)
-        lua_gc(state->L, LUA_GCCOLLECT, 0);
+        heap_collect(state);
     bool over = state->used > state->limit;
     if (over != state->interpreted) {
         luaJIT_setmode(state->L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);

@@ -3,6 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include "script/guard.h"
+#include "script/heap.h"
 
 #include <lua.h>
 
@@ -15,6 +16,7 @@ struct state {
     bool interpreted;   /* the JIT compiler is off, as scripts keep more than the limit */
     bool full;          /* the last state_call wanted more than the limit: LUA_ERRMEM if it failed */
     bool stopped;       /* the last state_call was stopped for its time */
+    struct heap heap;
 };
 
 /* abi.h as text. */
