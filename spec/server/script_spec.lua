@@ -112,6 +112,28 @@ describe("a router script in the server", function()
     end
   end)
 
+  it("is timed: nanoseconds and decisions, so that a slow one is seen", function()
+    local function start_and_count(body)
+      local nydus = start(body)
+      local client, commands = nydus:client(), {}
+      for i = 1, 50 do commands[i] = { "GET", "none" .. i } end
+      client:pipeline(commands)
+      client:call("PING") -- no script is asked
+      local text = client:call("INFO", "stats")
+      return tonumber(text:match("nydus_router_requests:(%d+)")), tonumber(text:match("nydus_router_ns:(%d+)"))
+    end
+    local requests, quick = start_and_count("return function() return cluster.hosts[1] end")
+    assert.equal(50, requests)
+    assert.is_true(quick > 0)
+    local _, slow = start_and_count([[return function()
+      for i = 1, 20000 do tostring(i) end
+      return cluster.hosts[1]
+    end]])
+    assert.is_true(slow > 50 * 20000, "it was " .. slow) -- a nanosecond for each number, and far more
+    local _, none = start_and_count("return cluster.hosts[1]")
+    assert.equal(0, none)
+  end)
+
   it("makes garbage without a limit, and does not run out of memory", function()
     local nydus = start([[local recent, at = {}, 0
       return function(req)

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "script/decide.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/stats.h"
 #include "script/view.h"
@@ -230,11 +231,14 @@ void decide(void *context, const struct target *function, struct query **queries
         forget_clients(decider);
     for (size_t first = 0; first < count; first += NYDUS_BATCH) {
         size_t here = count - first < NYDUS_BATCH ? count - first : NYDUS_BATCH;
-        decider->counters.batches++;
-        decider->counters.queries += here;
-        stats->script_batches++;
+        uint64_t begun = clock_ns();
         batch_fill(decider, queries + first, here);
         batch_run(decider, function, queries + first);
         batch_take(decider, function, queries + first, here);
+        decider->counters.batches++;
+        decider->counters.queries += here;
+        stats->script_batches++;
+        stats->router_requests += here;
+        stats->router_ns += clock_ns() - begun;
     }
 }
