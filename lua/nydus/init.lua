@@ -7,8 +7,10 @@
 --   nydus.reply(value) error(text) null status(text)   an answer without a host
 --   nydus.prefix{ ["user:"] = t, default = t }         by the longest prefix of the key
 --   nydus.command{ GET = t, read = t, write = t, default = t }
+--   nydus.all split failover hedge shadow               targets that act: see nydus.actions
 --
 -- For the runtime: init.create(native) -> { api =, cluster = function(index) }
+local actions = require("nydus.actions")
 local reader = require("nydus.config.reader")
 local reply = require("nydus.reply")
 local router_options = require("nydus.config.router")
@@ -27,15 +29,6 @@ local function check_loading(name)
   if not target.loading then
     error(("nydus.%s: make it at load, outside of the function that decides"):format(name), 3)
   end
-end
-
-local function sorted_names(list)
-  local names = {}
-  for name in pairs(list) do
-    names[#names + 1] = name
-  end
-  table.sort(names)
-  return names
 end
 
 -- Clusters --------------------------------------------------------------
@@ -270,7 +263,7 @@ local function strict(api)
     __index = function(_, name)
       local value = api[name]
       if value == nil then
-        local hint = suggest.hint(name, sorted_names(api))
+        local hint = suggest.hint(name, suggest.names(api))
         error(("nydus.%s: no such function%s"):format(tostring(name), hint), 2)
       end
       return value
@@ -289,7 +282,7 @@ function M.create(native)
     if type(name) ~= "string" then
       error(("bad argument #1 to 'cluster' (a name is expected, got %s)"):format(target.kind(name)), 2)
     elseif not by_name[name] then
-      misuse("cluster", ("there is no cluster '%s'%s"):format(name, suggest.hint(name, sorted_names(by_name))))
+      misuse("cluster", ("there is no cluster '%s'%s"):format(name, suggest.hint(name, suggest.names(by_name))))
     end
     return by_name[name]
   end
@@ -300,6 +293,7 @@ function M.create(native)
   end
   api.prefix, api.command = make_prefix(native), make_command(native)
   make_answers(native, api)
+  actions.add(api, native)
   target.methods.cluster = { host = find_host }
   target.methods.router = { pick = make_pick(native) }
   return { api = strict(api), clusters = by_index }

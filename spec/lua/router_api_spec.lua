@@ -159,7 +159,7 @@ describe("nydus", function()
       ["local t = nydus.cluster('mian') return t"] =
         "main.lua:2: nydus.cluster: there is no cluster 'mian'; did you mean 'main'?",
       ["local t = nydus.cluster() return t"] = "main.lua:2: bad argument #1 to 'cluster' (a name is expected, got nil)",
-      ["local t = nydus.split{ cluster } return t"] = "main.lua:2: nydus.split: no such function",
+      ["local t = nydus.spilt{ cluster } return t"] = "main.lua:2: nydus.spilt: no such function; did you mean 'split'?",
       ["local t = nydus.flow(function() end) return t"] = "main.lua:2: nydus.flow: no such function",
       ["local t = nydus.replay('x') return t"] = "main.lua:2: nydus.replay: no such function; did you mean 'reply'?",
       ["nydus.reply = nil"] = "main.lua:2: nydus.reply: the module cannot be changed",

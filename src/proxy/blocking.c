@@ -85,7 +85,7 @@ bool blocking_end(struct client *client, bool error)
 /* Blocks a link of the host. */
 static void send_to(struct host *host, struct request *request)
 {
-    struct session *session = join_client(request)->session;
+    struct session *session = request_client(request)->session;
     struct link *link = lease_take(host, request->query.db, request->query.resp);
     if (!link) {
         lease_refuse(host, request);

@@ -4,15 +4,23 @@
 
 #include "base/memory.h"
 #include "proxy/account.h"
+#include "proxy/client.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+static uint64_t client_number(const struct client *client)
+{
+    return client->id;
+}
 
 struct cluster *cluster_create(struct generation *generation, const char *name)
 {
     struct cluster *cluster = xcalloc(1, sizeof *cluster);
     cluster->name = xstrdup(name);
     cluster->generation = generation;
+    if (generation->set)
+        generation->set->client_id = client_number;
     cluster->index = generation->count++;
     generation->clusters = xrealloc(generation->clusters, generation->count * sizeof *generation->clusters);
     generation->clusters[cluster->index] = cluster;
@@ -124,4 +132,9 @@ void generation_unref(struct generation *generation)
 {
     if (--generation->refs == 0)
         generation->destroy(generation);
+}
+
+struct proxy *cluster_proxy(const struct cluster *cluster)
+{
+    return cluster->count ? cluster->hosts[0]->proxy : NULL;
 }

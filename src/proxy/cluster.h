@@ -55,6 +55,8 @@ struct target *cluster_router(struct cluster *cluster, const struct router_optio
 struct target *cluster_all(struct cluster *cluster);
 /* The first host that is not marked down, else the first one, which will say why; NULL: it has none. */
 struct host *cluster_first_up(const struct cluster *cluster);
+/* Where it is served; NULL: nowhere (--check), or it has no hosts. */
+struct proxy *cluster_proxy(const struct cluster *cluster);
 struct cluster *generation_find(const struct generation *generation, const char *name);
 
 static inline void generation_ref(struct generation *generation)

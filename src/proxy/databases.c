@@ -79,7 +79,7 @@ static void add_reply(struct sums *sums, const struct join_part *part, int32_t b
 
 void databases_write(struct writer *out, const struct join *join)
 {
-    const struct cluster *cluster = join->request->cluster;
+    const struct cluster *cluster = join->whole.request->cluster;
     struct sums sums = {0};
     uint32_t missing = 0;
     for (uint32_t i = 0; i < join->count; i++) {

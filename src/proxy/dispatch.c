@@ -94,9 +94,30 @@ void dispatch_route(struct query **queries, size_t count)
     }
 }
 
-/* ---- sending ---- */
+/* The first item of a transparent action, or NULL. */
+static const struct target *behind_action(const struct target *leaf)
+{
+    bool transparent = leaf && leaf->kind == TARGET_ACTION && leaf->action.action->transparent;
+    return transparent ? leaf->action.items[0] : NULL;
+}
 
-static void dispatch_one(struct request *request);
+void dispatch_settle(struct query **queries, size_t count)
+{
+    bool again = true;
+    for (int round = 0; again && round < ROUTE_ROUNDS; round++) {
+        dispatch_route(queries, count);
+        again = false;
+        for (size_t i = 0; i < count; i++) {
+            const struct target *next = behind_action(queries[i]->target);
+            if (next) {
+                queries[i]->target = next;
+                again = true;
+            }
+        }
+    }
+}
+
+/* ---- sending ---- */
 
 /* Is the list all hosts of a built-in router, which has no key to choose by? */
 static bool is_keyless(const struct query *query, const struct target *list)
@@ -123,9 +144,16 @@ bool dispatch_joins(const struct query *query, const struct target *list)
     return is_keyless(query, list) && (policy == REQUEST_ALL_SHARDS || policy == REQUEST_ALL_NODES);
 }
 
+static const enum join_kind list_kinds[LIST_REPLIES] = {
+    [LIST_ARRAY] = JOIN_ARRAY,       [LIST_SUM] = JOIN_SUM,           [LIST_MIN] = JOIN_MIN,
+    [LIST_MAX] = JOIN_MAX,           [LIST_ALL_SUCCEEDED] = JOIN_ALL, [LIST_ONE_SUCCEEDED] = JOIN_ONE,
+    [LIST_AND] = JOIN_AND,           [LIST_OR] = JOIN_OR,             [LIST_MERGE] = JOIN_CONCAT,
+    [LIST_FIRST] = JOIN_FIRST,       [LIST_QUORUM] = JOIN_QUORUM,
+};
+
 /* Every item of a list gets the command; how their replies join depends on who named the hosts.
  * `send`: see dispatch_to; NULL: the usual way. */
-static void dispatch_list(struct request *request, dispatch_send *send)
+static void dispatch_list(struct request *request, action_send *send)
 {
     const struct query *whole = &request->query;
     const struct target *list = whole->target;
@@ -133,7 +161,8 @@ static void dispatch_list(struct request *request, dispatch_send *send)
         keyless_of(whole->command)(request, whole->router);
         return;
     }
-    enum join_kind kind = dispatch_joins(whole, list) ? join_kind_of(whole->command) : JOIN_ARRAY;
+    enum join_kind kind =
+        dispatch_joins(whole, list) ? join_kind_of(whole->command) : list_kinds[list->list.reply];
     uint32_t count = list->list.count;
     struct query query = *whole; /* the whole is gone with its last part's answer */
     bool multiple = request->multiple;
@@ -146,10 +175,7 @@ static void dispatch_list(struct request *request, dispatch_send *send)
         part->query.target = list->list.items[i];
         part->query.router = NULL;
         part->multiple = multiple && list->list.items[i]->kind != TARGET_HOST;
-        if (send)
-            dispatch_to(part, send);
-        else
-            dispatch_one(part);
+        dispatch_to(part, send);
     }
 }
 
@@ -193,11 +219,15 @@ void dispatch_leaf(struct request *request)
     case TARGET_REPLY:
         dispatch_reply(request, leaf->reply.bytes, leaf->reply.size);
         break;
+    case TARGET_ACTION:
+        leaf->action.action->run(request, NULL);
+        break;
     case TARGET_ROUTER:
         dispatch_exhausted(request);
         break;
     case TARGET_PREFIX:
     case TARGET_COMMAND:
+    case TARGET_SPLIT:
     case TARGET_CLUSTER:
     case TARGET_FUNCTION:
     case TARGET_KINDS:
@@ -205,22 +235,28 @@ void dispatch_leaf(struct request *request)
     }
 }
 
-void dispatch_to(struct request *request, dispatch_send *send)
+void dispatch_to(struct request *request, action_send *send)
 {
     struct query *query = &request->query;
-    dispatch_route(&query, 1);
+    if (!send) {
+        dispatch_on(request);
+        return;
+    }
+    dispatch_settle(&query, 1);
     const struct target *leaf = query->target;
     if (leaf && leaf->kind == TARGET_HOST)
         send(leaf->host.host, request);
     else if (leaf && leaf->kind == TARGET_LIST)
         dispatch_list(request, send);
+    else if (leaf && leaf->kind == TARGET_ACTION)
+        leaf->action.action->run(request, send);
     else
         dispatch_leaf(request);
 }
 
-/* From wherever its target is. */
-static void dispatch_one(struct request *request)
+void dispatch_on(struct request *request)
 {
+    target_draw++;
     if (request->multiple) {
         split_dispatch(request, request->query.target);
         return;
@@ -233,6 +269,7 @@ static void dispatch_one(struct request *request)
 void dispatch_batch(struct request **requests, size_t count)
 {
     struct query *queries[ROUTE_BATCH];
+    target_draw++;
     for (size_t first = 0; first < count; first += ROUTE_BATCH) {
         size_t here = count - first < ROUTE_BATCH ? count - first : ROUTE_BATCH, single = 0;
         for (size_t i = 0; i < here; i++)

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include "proxy/request.h"
+#include "route/target.h"
 
 struct proxy;
 
@@ -13,12 +14,19 @@ void dispatch_batch(struct request **requests, size_t count);
  * a function. Used for single decisions too (--route, NYDUS ROUTE). */
 void dispatch_route(struct query **queries, size_t count);
 
+/* The same, and on through the actions that are transparent: to what one host can be named for. */
+void dispatch_settle(struct query **queries, size_t count);
+
 /* Sends a request to the leaf in its query.target, or fails it when there is none. */
 void dispatch_leaf(struct request *request);
 
-/* Routes and sends one request; its hosts get it, or their parts of it, by `send` instead of host_send. */
-typedef void dispatch_send(struct host *host, struct request *request);
-void dispatch_to(struct request *request, dispatch_send *send);
+/* Goes on with a request from whatever target is in its query.target. An
+ * action (struct action) does so with the request itself, or with its parts. */
+void dispatch_on(struct request *request);
+
+/* Routes and sends one request; its hosts get it, or their parts of it, by `send` instead of host_send
+ * (NULL: by host_send). */
+void dispatch_to(struct request *request, action_send *send);
 
 /* A request could not be served by a host: tries another where that is safe
  * (Nydus's retry: only what cannot have run, or only reads), or fails it. */

@@ -127,6 +127,20 @@ static const struct target *step_function(struct writer *out, const struct targe
     return query->target;
 }
 
+static const struct target *step_split(struct writer *out, const struct target *at, const struct query *query)
+{
+    static const char *const by[] = {[SPLIT_RANDOM] = "this time, by chance",
+                                     [SPLIT_KEY] = "by the hash of the key",
+                                     [SPLIT_CLIENT] = "by the client"};
+    char line[ROUTE_LINE];
+    uint32_t i = target_split_pick(at, query);
+    double begin = i ? at->split.ends[i - 1] : 0;
+    snprintf(line, sizeof line, "%s: target %u of %u, which gets %.4g %%", by[at->split.by], i + 1,
+             at->split.count, (at->split.ends[i] - begin) * 100);
+    say_choice(out, line, at->split.items[i]);
+    return at->split.items[i];
+}
+
 /* NULL: no route. The same target: the walk is over. */
 static const struct target *step(struct writer *out, const struct target *at, struct query *query)
 {
@@ -139,11 +153,14 @@ static const struct target *step(struct writer *out, const struct target *at, st
         return step_router(out, at, query);
     case TARGET_FUNCTION:
         return step_function(out, at, query);
+    case TARGET_SPLIT:
+        return step_split(out, at, query);
     case TARGET_CLUSTER:
         return *at->cluster.root;
     case TARGET_HOST:
     case TARGET_LIST:
     case TARGET_REPLY:
+    case TARGET_ACTION:
     case TARGET_KINDS:
         break;
     }
@@ -154,13 +171,31 @@ static const struct target *step(struct writer *out, const struct target *at, st
 
 static void walk(struct writer *out, const struct target *at, struct query *query, unsigned depth);
 
-static void walk_list(struct writer *out, const struct target *list, const struct query *query,
-                      unsigned depth)
+/* What is below a list or an action, one by one. */
+struct below {
+    struct writer *out;
+    const struct query *query;
+    unsigned depth, count;
+};
+
+static bool walk_one(void *context, const struct target *target, const struct target_way *way)
 {
-    for (uint32_t i = 0; i < list->list.count && depth < ROUTE_STEPS; i++) {
-        struct query item = *query;
-        walk(out, list->list.items[i], &item, depth + 1);
-    }
+    struct below *below = context;
+    struct query query = *below->query;
+    if (way->text[0] > '9')
+        writer_format(below->out, "%15s%.*s:\n", "", (int)way->size, way->text);
+    walk(below->out, target, &query, below->depth + 1);
+    below->count++;
+    return below->depth + below->count >= ROUTE_STEPS;
+}
+
+static const char *list_words(const struct query *query, const struct target *list)
+{
+    if (dispatch_walks(query, list))
+        return "  one of them at a time";
+    return dispatch_joins(query, list) || list->list.reply != LIST_ARRAY
+               ? "  the replies are joined into one"
+               : "  the client gets an array of the replies";
 }
 
 static void walk(struct writer *out, const struct target *at, struct query *query, unsigned depth)
@@ -168,13 +203,11 @@ static void walk(struct writer *out, const struct target *at, struct query *quer
     for (unsigned steps = depth; at && steps < ROUTE_STEPS; steps++) {
         say_node(out, at);
         const struct target *next = step(out, at, query);
-        if (next == at && at->kind == TARGET_LIST) {
-            say(out, "",
-                dispatch_walks(query, at)   ? "  one of them at a time"
-                : dispatch_joins(query, at) ? "  the replies are joined into one"
-                                            : "  the client gets an array of the replies");
-            walk_list(out, at, query, depth);
-        }
+        struct below below = {.out = out, .query = query, .depth = depth};
+        if (next == at && at->kind == TARGET_LIST)
+            say(out, "", list_words(query, at));
+        if (next == at && (at->kind == TARGET_LIST || at->kind == TARGET_ACTION))
+            target_each(at, walk_one, &below);
         if (next == at)
             break;
         at = next;

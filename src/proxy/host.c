@@ -155,7 +155,7 @@ static uint32_t host_slot(const struct host *host, const struct request *request
     uint32_t connections = host->options.connections;
     if (connections == 1)
         return 0;
-    const struct client *client = join_client(request);
+    const struct client *client = request_client(request);
     return client ? (uint32_t)(client->id % connections) : 0;
 }
 

@@ -385,7 +385,7 @@ static void info_write(struct request *request, uint32_t asked, const struct joi
 
 static void info_finish(struct join *join)
 {
-    info_write(join->request, join->place, join);
+    info_write(join->whole.request, join->place, join);
 }
 
 void info_answer(struct call *call)

@@ -13,7 +13,7 @@
 struct join *join_create(struct request *request, enum join_kind kind, uint32_t count)
 {
     struct join *join = xcalloc(1, sizeof *join + count * sizeof *join->parts);
-    join->request = request;
+    join->whole.request = request;
     join->kind = kind;
     join->count = join->left = count;
     return join;
@@ -34,13 +34,6 @@ static void join_destroy(struct join *join)
         free(join->parts[i].bytes);
     free(join->owner);
     free(join);
-}
-
-struct client *join_client(const struct request *request)
-{
-    while (request->join)
-        request = request->join->request;
-    return request->client;
 }
 
 enum join_kind join_kind_of(const struct command *command)
@@ -116,14 +109,30 @@ static const char *error_words(const struct join_part *error, int *size)
     return words;
 }
 
+/* May the whole be tried elsewhere? As its parts, when none of them can have run. */
+static enum failure join_failure(const struct join *join)
+{
+    enum failure failure = join->parts[0].failure;
+    for (uint32_t i = 1; i < join->count; i++)
+        if (join->parts[i].failure != failure)
+            failure = failure == FAILURE_LOCAL ? FAILURE_LOCAL : FAILURE_LOST;
+    return failure;
+}
+
+static void join_fail(struct join *join, const char *bytes, size_t size)
+{
+    const struct reply reply = {.bytes = bytes, .size = size, .failure = join_failure(join)};
+    join->whole.request->done(join->whole.request, &reply);
+}
+
 /* One error for the whole command: the first one's words, and how far it came. */
 static void join_answer_error(struct join *join, const struct join_part *error)
 {
     if (is_unanimous(join)) {
-        request_answer(join->request, error->bytes, error->size);
+        join_fail(join, error->bytes, error->size);
         return;
     }
-    const char *name = join->request->query.command->name;
+    const char *name = join->whole.request->query.command->name;
     uint32_t parts = 0, keys = 0;
     for (uint32_t i = 0; i < join->count; i++) {
         parts += !is_error(&join->parts[i]);
@@ -135,7 +144,7 @@ static void join_answer_error(struct join *join, const struct join_part *error)
                                       join->keys)
                             : xformat("-%.*s ('%s' was done on %u of %u hosts)\r\n", size, words, name,
                                       parts, join->count);
-    request_answer(join->request, line, strlen(line));
+    join_fail(join, line, strlen(line));
     free(line);
 }
 
@@ -157,6 +166,8 @@ static int64_t join_number(enum join_kind kind, int64_t so_far, int64_t next)
     case JOIN_SCATTER:
     case JOIN_ALL:
     case JOIN_ONE:
+    case JOIN_FIRST:
+    case JOIN_QUORUM:
     default:
         return so_far;
     }
@@ -168,7 +179,7 @@ static void join_answer_number(struct join *join)
     int64_t number = header_number(join->parts[0].bytes);
     for (uint32_t i = 1; i < join->count; i++)
         number = join_number(join->kind, number, header_number(join->parts[i].bytes));
-    request_answer(join->request, line, resp_write_header(line, ':', number));
+    request_answer(join->whole.request, line, resp_write_header(line, ':', number));
 }
 
 /* SCRIPT EXISTS and the like: arrays of numbers, joined place by place. */
@@ -190,7 +201,7 @@ static void join_answer_numbers(struct join *join)
         }
         size += resp_write_header(out + size, ':', number);
     }
-    request_answer(join->request, out, size);
+    request_answer(join->whole.request, out, size);
     free(at);
     free(out);
 }
@@ -198,7 +209,7 @@ static void join_answer_numbers(struct join *join)
 void join_answer_given(struct join *join, char *out, size_t size)
 {
     const struct reply reply = {.bytes = out, .size = size, .give = &out, .give_room = size};
-    join->request->done(join->request, &reply);
+    join->whole.request->done(join->whole.request, &reply);
     free(out);
 }
 
@@ -286,17 +297,43 @@ static bool join_fits(const struct join *join)
     return true;
 }
 
+/* How many have said the same as this one? */
+static uint32_t join_votes(const struct join *join, const struct join_part *one)
+{
+    uint32_t votes = 0;
+    for (uint32_t i = 0; i < join->count; i++) {
+        const struct join_part *part = &join->parts[i];
+        votes += part->bytes && part->size == one->size && memcmp(part->bytes, one->bytes, one->size) == 0;
+    }
+    return votes;
+}
+
+static void join_answer_no_quorum(const struct join *join)
+{
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < join->count; i++) {
+        uint32_t votes = join_votes(join, &join->parts[i]);
+        most = votes > most ? votes : most;
+    }
+    bool reads = join->whole.request->query.command->flags & COMMAND_READONLY;
+    request_fail(join->whole.request, FAILURE_NONE,
+                 "ERR no quorum: only %u of %u targets gave the same reply%s", most, join->count,
+                 reads ? "" : "; the command has run where it could");
+}
+
 static void join_answer(struct join *join)
 {
     struct join_part *error = join_first(join, true), *success = join_first(join, false);
     if (join->kind == JOIN_ARRAY)
         join_answer_array(join, true);
+    else if (join->kind == JOIN_QUORUM)
+        join_answer_no_quorum(join);
     else if (join->kind == JOIN_ONE && success)
-        request_answer(join->request, success->bytes, success->size);
+        request_answer(join->whole.request, success->bytes, success->size);
     else if (error)
         join_answer_error(join, error);
     else if (join->kind == JOIN_ALL)
-        request_answer(join->request, success->bytes, success->size);
+        request_answer(join->whole.request, success->bytes, success->size);
     else if (!join_fits(join))
         join_answer_array(join, true);
     else if (join->kind == JOIN_SCATTER)
@@ -335,42 +372,46 @@ static void join_keep(struct join_part *part, const struct reply *reply)
     part->bytes[reply->size] = '\0'; /* numbers are read with strtoll */
 }
 
+/* Some kinds do not wait for the rest. */
+static void join_answer_early(struct join *join, const struct join_part *newest)
+{
+    struct request *request = join->whole.request;
+    bool enough = join->kind == JOIN_FIRST ? !is_error(newest)
+                                           : join_votes(join, newest) > join->count / 2;
+    if (!enough)
+        return;
+    join->whole.request = NULL;
+    request_answer(request, newest->bytes, newest->size);
+}
+
 static void join_part_done(struct request *request, const struct reply *reply)
 {
-    struct join *join = request->join;
+    struct join *join = (struct join *)request->whole; /* it stands first there */
+    struct join_part *part = &join->parts[request->part];
     policy_amend *amend = policy_of(request->query.command)->amend;
     struct reply amended = *reply;
     char line[RESP_HEADER_SIZE];
     if (amend)
         amend(request, &amended, line);
-    join_keep(&join->parts[request->part], &amended);
+    join_keep(part, &amended);
     if (join->kind != JOIN_ARRAY || join->finish)
-        drop_attributes(&join->parts[request->part]);
+        drop_attributes(part);
     request_put(request);
-    if (--join->left)
+    join->left--;
+    if (join->whole.request && join->kind >= JOIN_FIRST)
+        join_answer_early(join, part);
+    if (join->left)
         return;
     if (join->finish)
         join->finish(join);
-    else
+    else if (join->whole.request)
         join_answer(join);
     join_destroy(join);
 }
 
 struct request *join_part(struct join *join, uint32_t index)
 {
-    const struct request *whole = join->request;
-    struct request *part = request_get();
-    part->query.command = whole->query.command;
-    part->query.argc = whole->query.argc;
-    part->query.client = whole->query.client;
-    part->query.db = whole->query.db;
-    part->query.resp = whole->query.resp;
-    part->arrived = whole->arrived;
-    part->done = join_part_done;
-    part->join = join;
-    part->part = index;
-    request_join_cluster(part, whole->cluster);
-    return part;
+    return request_part(&join->whole, index, join_part_done);
 }
 
 void join_ask(struct join *join, uint32_t index, const struct target *host, char *memory, size_t size)
@@ -392,5 +433,5 @@ void join_answer_part(struct join *join, uint32_t index)
                           .failure = part->failure,
                           .give = &part->bytes,
                           .give_room = part->size};
-    join->request->done(join->request, &reply);
+    join->whole.request->done(join->whole.request, &reply);
 }

@@ -19,7 +19,9 @@ enum join_kind {
     JOIN_AND,
     JOIN_OR,
     JOIN_ALL, /* all succeeded: the first reply; else an error */
-    JOIN_ONE  /* one succeeded: its reply; else the first error */
+    JOIN_ONE, /* one succeeded: its reply; else the first error */
+    JOIN_FIRST, /* the first that succeeds, at once; else the first error */
+    JOIN_QUORUM /* what more than half of them say, at once; else an error */
 };
 
 struct join_part {
@@ -29,11 +31,12 @@ struct join_part {
     enum failure failure;
 };
 
-/* Called when all parts are answered; answers join->request. */
+struct join;
+/* Called when all parts are answered; answers join->whole.request. */
 typedef void join_finish(struct join *join);
 
 struct join {
-    struct request *request; /* whose reply this will be */
+    struct whole whole; /* whose reply this will be */
     enum join_kind kind;
     uint32_t count, left;
     join_finish *finish;         /* NULL: joined as the kind says */
@@ -57,7 +60,5 @@ void join_ask(struct join *join, uint32_t index, const struct target *host, char
 /* Answers with the reply of one part, or with memory from malloc that is given away. */
 void join_answer_part(struct join *join, uint32_t index);
 void join_answer_given(struct join *join, char *out, size_t size);
-/* The client of a request, or of the command that it is a part of; NULL: none any more. */
-struct client *join_client(const struct request *request);
 /* How replies of several hosts to this command become one. */
 enum join_kind join_kind_of(const struct command *command);

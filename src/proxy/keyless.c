@@ -118,7 +118,7 @@ static void scan_finish(struct join *join)
         return;
     }
     if (!scan_next_cursor(join, cursor, &next)) {
-        request_fail(join->request, FAILURE_LOCAL,
+        request_fail(join->whole.request, FAILURE_LOCAL,
                      "ERR the cursor of host %s leaves no room for the number of the host",
                      join->router->router.hosts[join->place]->host.name);
         return;

@@ -171,7 +171,7 @@ static void add_words(struct slowlog_entry *entry, const struct query *query)
 
 static void log_request(const struct link *link, const struct request *request, uint64_t at_host)
 {
-    struct client *client = join_client(request);
+    struct client *client = request_client(request);
     struct slowlog_entry *entry = slowlog_begin();
     entry->time = time(NULL);
     entry->usec = measure_clock - request->arrived;

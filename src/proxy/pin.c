@@ -16,6 +16,11 @@ static void pin_refuse(struct request *request, const struct query *query)
                      query->command->name);
         return;
     }
+    if (query->target && query->target->kind == TARGET_ACTION) {
+        request_fail(request, FAILURE_LOCAL, "ERR '%s' needs one host here, but the router has a %s for it",
+                     query->command->name, query->target->action.action->name);
+        return;
+    }
     request->query.target = query->target;
     request->query.router = query->router;
     request->query.error = query->error;
@@ -31,7 +36,7 @@ static bool pin_some(struct request *request, const struct resp_arg *keys, uint3
         queries[i].nkeys = 1;
         pointers[i] = &queries[i];
     }
-    dispatch_route(pointers, count);
+    dispatch_settle(pointers, count);
     for (uint32_t i = 0; i < count; i++) {
         const struct target *leaf = queries[i].target;
         if (!leaf || leaf->kind != TARGET_HOST) {

@@ -54,7 +54,7 @@ static const struct target *route(struct query *query, const struct target *from
     query->target = from;
     query->router = NULL;
     query->error = NULL;
-    dispatch_route(&query, 1);
+    dispatch_settle(&query, 1);
     return query->target;
 }
 

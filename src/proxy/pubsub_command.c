@@ -59,7 +59,8 @@ static bool answer_odd(struct join *join, char type)
 
 static enum subscription_kind kind_of(const struct join *join)
 {
-    return strstr(join->request->query.command->name, "|shard") ? SUBSCRIPTION_SHARD : SUBSCRIPTION_CHANNEL;
+    const char *name = join->whole.request->query.command->name;
+    return strstr(name, "|shard") ? SUBSCRIPTION_SHARD : SUBSCRIPTION_CHANNEL;
 }
 
 /* ---- CHANNELS, SHARDCHANNELS ---- */
@@ -117,7 +118,7 @@ static bool is_walkable(const struct join_part *part, uint32_t *count)
 
 static void finish_channels(struct join *join)
 {
-    struct cluster *cluster = join->request->cluster;
+    struct cluster *cluster = join->whole.request->cluster;
     size_t room = 1, count = 0;
     uint32_t here;
     if (answer_odd(join, '*'))
@@ -182,7 +183,7 @@ static bool add_counts(const struct join *join, uint32_t index, int64_t *sums, s
                        int64_t count)
 {
     const struct join_part *part = &join->parts[index];
-    const struct host *host = join->request->cluster->hosts[index];
+    const struct host *host = join->whole.request->cluster->hosts[index];
     const char *at = elements(part), *name;
     size_t size, own_size;
     int64_t number;
@@ -195,7 +196,7 @@ static bool add_counts(const struct join *join, uint32_t index, int64_t *sums, s
         size = own ? own_size : size;
         sums[i] += number + turnout_subscribers(host, kind_of(join), name, size);
         if (index == 0) {
-            sums[i] += turnout_overlap(join->request->cluster->name, kind_of(join), name, size);
+            sums[i] += turnout_overlap(join->whole.request->cluster->name, kind_of(join), name, size);
             writer_bulk(&names[i], name, size);
         }
         free(own);
@@ -251,7 +252,7 @@ static void finish_numpat(struct join *join)
         int64_t number = strtoll(join->parts[i].bytes + 1, NULL, 10);
         most = number > most ? number : most;
     }
-    request_answer(join->request, line, resp_write_header(line, ':', most));
+    request_answer(join->whole.request, line, resp_write_header(line, ':', most));
 }
 
 void pubsub_command_numpat(struct call *call)

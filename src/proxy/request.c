@@ -77,6 +77,42 @@ void request_keep_bytes(struct request *request)
     request->query.bytes = request->memory;
 }
 
+struct request *request_part(struct whole *whole, uint32_t number, request_done *done)
+{
+    const struct request *request = whole->request;
+    struct request *part = request_get();
+    part->query.command = request->query.command;
+    part->query.argc = request->query.argc;
+    part->query.client = request->query.client;
+    part->query.db = request->query.db;
+    part->query.resp = request->query.resp;
+    part->arrived = request->arrived;
+    part->done = done;
+    part->whole = whole;
+    part->part = number;
+    request_join_cluster(part, request->cluster);
+    return part;
+}
+
+struct request *request_copy(struct whole *whole, uint32_t number, request_done *done)
+{
+    struct request *part = request_part(whole, number, done);
+    part->query = whole->request->query;
+    part->query.router = NULL;
+    part->multiple = whole->request->multiple;
+    return part;
+}
+
+struct client *request_client(const struct request *request)
+{
+    while (request->whole) {
+        request = request->whole->request;
+        if (!request)
+            return NULL;
+    }
+    return request->client;
+}
+
 void request_answer(struct request *request, const char *bytes, size_t size)
 {
     const struct reply reply = {.bytes = bytes, .size = size};

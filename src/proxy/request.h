@@ -14,7 +14,6 @@
 struct client;
 struct cluster;
 struct host;
-struct join;
 struct link;
 struct request;
 
@@ -48,13 +47,13 @@ struct request {
     request_done *done;
     struct client *client;   /* NULL: the client left, or there never was one */
     struct cluster *cluster; /* where it began; keeps that generation alive */
-    struct join *join;       /* this is one part of a joined command */
+    struct whole *whole;     /* what this is one part of; NULL: nothing */
     void *context;           /* of a request that Nydus made itself: what its maker needs in done */
     struct link *link;       /* carries it at the moment */
     struct chunk *chunk;     /* of the link's chain, holds query.bytes; NULL while borrowed elsewhere */
     char *memory;            /* a big command's own bytes, from malloc: the link takes them over */
     size_t memory_room;
-    uint32_t part;    /* which part of the join */
+    uint32_t part;    /* which part of the whole */
     bool answered;    /* in the client's queue: the reply waits in `reply` */
     bool multiple;    /* its keys are routed one by one */
     bool muted;       /* CLIENT REPLY: its client wants no reply */
@@ -81,6 +80,12 @@ static inline void request_prefetch(const struct request *request)
     __builtin_prefetch(line + 192, 1);
 }
 
+/* A request that is answered by way of others, its parts. It stands first in
+ * what their maker keeps (a join, a hedge …). */
+struct whole {
+    struct request *request; /* NULL: it has been answered before all parts were */
+};
+
 /* From and to the worker's free list. request_get zeroes everything but `small`. */
 struct request *request_get(void);
 void request_put(struct request *request);
@@ -92,6 +97,14 @@ void request_join_cluster(struct request *request, struct cluster *cluster);
 
 /* Copies the bytes, if they are only borrowed: the request has to wait. */
 void request_keep_bytes(struct request *request);
+
+/* A request for part `number` of a whole, as the whole in command, database,
+ * protocol and generation; without bytes and target. */
+struct request *request_part(struct whole *whole, uint32_t number, request_done *done);
+/* The same with the bytes, keys and the number of them; they are only borrowed from the whole. */
+struct request *request_copy(struct whole *whole, uint32_t number, request_done *done);
+/* The client of a request, or of the command that it is a part of; NULL: none any more. */
+struct client *request_client(const struct request *request);
 
 /* The one way a request ends. */
 void request_answer(struct request *request, const char *bytes, size_t size);

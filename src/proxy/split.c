@@ -63,8 +63,8 @@ static void fail_no_route(struct request *request, const struct query *query)
 
 static bool is_leaf(const struct target *target)
 {
-    return target &&
-           (target->kind == TARGET_HOST || target->kind == TARGET_LIST || target->kind == TARGET_REPLY);
+    return target && (target->kind == TARGET_HOST || target->kind == TARGET_LIST ||
+                      target->kind == TARGET_REPLY || target->kind == TARGET_ACTION);
 }
 
 /* Routes keys first .. first+count-1. false: one has no route, the request has been failed. */
@@ -135,10 +135,11 @@ bool split_allows(const struct command *command)
            command->response_policy == RESPONSE_ALL_SUCCEEDED || command->response_policy == RESPONSE_AGG_SUM;
 }
 
-static bool split_hosts_only(const struct split *split)
+/* A list's replies have another form, and an answer of our own is for the whole. */
+static bool split_joins(const struct split *split)
 {
     for (uint32_t i = 0; i < split->part_count; i++)
-        if (split->parts[i].leaf->kind != TARGET_HOST)
+        if (split->parts[i].leaf->kind != TARGET_HOST && split->parts[i].leaf->kind != TARGET_ACTION)
             return false;
     return true;
 }
@@ -276,7 +277,7 @@ void split_dispatch(struct request *request, const struct target *from)
         split_plan(&split);
         if (split.part_count == 1)
             split_forward(&split);
-        else if (split_allows(request->query.command) && split_hosts_only(&split))
+        else if (split_allows(request->query.command) && split_joins(&split))
             split_send(&split);
         else
             request_fail(request, FAILURE_LOCAL, "CROSSSLOT Keys in request don't hash to the same host");

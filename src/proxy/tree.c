@@ -3,7 +3,6 @@
 #include "proxy/tree.h"
 
 #include "proxy/host.h"
-#include "route/prefix.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +37,8 @@ const char *tree_quote(const char *bytes, size_t size, char *text, size_t room)
 
 const char *tree_language(const struct target *target)
 {
+    if (target->kind == TARGET_ACTION)
+        return target->action.action->language;
     return target->kind == TARGET_FUNCTION ? "Lua" : "C";
 }
 
@@ -64,6 +65,28 @@ static void describe_host(const struct target *target, char *text, size_t size)
     snprintf(text, size, "host %s (%s db %d)", target->host.name, options->address, options->db);
 }
 
+static void describe_list(const struct target *target, char *text, size_t size)
+{
+    int used = snprintf(text, size, "list of %u", target->list.count);
+    if (target->list.reply != LIST_ARRAY)
+        snprintf(text + used, size - (size_t)used, ", reply %s", list_reply_name(target->list.reply));
+}
+
+static void describe_action(const struct target *target, char *text, size_t size)
+{
+    const struct action *action = target->action.action;
+    int used = snprintf(text, size, "%s", action->name);
+    if (action->describe)
+        action->describe(target, text + used, size - (size_t)used);
+}
+
+static void describe_split(const struct target *target, char *text, size_t size)
+{
+    static const char *const by[] = {
+        [SPLIT_RANDOM] = "random", [SPLIT_KEY] = "key", [SPLIT_CLIENT] = "client"};
+    snprintf(text, size, "split by %s", by[target->split.by]);
+}
+
 const char *tree_describe(const struct target *target, char *text, size_t size)
 {
     char quoted[TREE_PREFIX];
@@ -75,7 +98,13 @@ const char *tree_describe(const struct target *target, char *text, size_t size)
         describe_router(target, text, size);
         break;
     case TARGET_LIST:
-        snprintf(text, size, "list of %u", target->list.count);
+        describe_list(target, text, size);
+        break;
+    case TARGET_SPLIT:
+        describe_split(target, text, size);
+        break;
+    case TARGET_ACTION:
+        describe_action(target, text, size);
         break;
     case TARGET_REPLY:
         tree_quote(target->reply.bytes, target->reply.size, quoted, sizeof quoted);
@@ -100,65 +129,31 @@ const char *tree_describe(const struct target *target, char *text, size_t size)
     return text;
 }
 
+/* Where a tree is printed to. */
+struct print {
+    FILE *out;
+    unsigned depth;
+};
+
 static void print_node(FILE *out, const struct target *target, unsigned depth, const char *label);
 
-/* A branch that leads nowhere is left out. */
-static void print_branch(FILE *out, const struct target *target, unsigned depth, const char *label)
+static bool print_branch(void *context, const struct target *below, const struct target_way *way)
 {
-    if (target)
-        print_node(out, target, depth, label);
-}
-
-/* `path` holds the bytes on the way from the root, `length` of them. */
-static void print_prefixes(FILE *out, const struct prefix_node *node, unsigned depth, char *path,
-                           size_t length)
-{
-    if (node->value) {
-        char label[TREE_PREFIX];
-        print_node(out, node->value, depth, tree_quote(path, length, label, sizeof label));
-    }
-    for (uint32_t i = 0; i < node->count && length < TREE_PREFIX; i++) {
-        path[length] = (char)node->bytes[i];
-        print_prefixes(out, node->children[i], depth, path, length + 1);
-    }
-}
-
-static void print_commands(FILE *out, const struct target *target, unsigned depth)
-{
-    for (size_t id = 0; id < command_count(); id++)
-        print_branch(out, target->command.by_id[id], depth, command_row(id)->name);
-    for (uint32_t i = 0; i < target->command.name_count; i++)
-        print_branch(out, target->command.names[i].next, depth, target->command.names[i].name);
-    print_branch(out, target->command.read, depth, "read");
-    print_branch(out, target->command.write, depth, "write");
-    print_branch(out, target->command.otherwise, depth, "default");
+    const struct print *print = context;
+    char label[TREE_PREFIX];
+    if (way->is_prefix)
+        tree_quote(way->text, way->size, label, sizeof label);
+    else
+        snprintf(label, sizeof label, "%.*s", (int)way->size, way->text);
+    print_node(print->out, below, print->depth, label);
+    return false;
 }
 
 static void print_below(FILE *out, const struct target *target, unsigned depth)
 {
-    char path[TREE_PREFIX + 1], label[32];
-    switch (target->kind) {
-    case TARGET_LIST:
-        for (uint32_t i = 0; i < target->list.count; i++) {
-            snprintf(label, sizeof label, "%u", i + 1);
-            print_node(out, target->list.items[i], depth, label);
-        }
-        break;
-    case TARGET_PREFIX:
-        print_prefixes(out, target->prefix.root, depth, path, 0);
-        print_branch(out, target->prefix.otherwise, depth, "default");
-        break;
-    case TARGET_COMMAND:
-        print_commands(out, target, depth);
-        break;
-    case TARGET_ROUTER:  /* its hosts are the cluster's, or said in its line */
-    case TARGET_CLUSTER: /* has a tree of its own */
-    case TARGET_HOST:
-    case TARGET_REPLY:
-    case TARGET_FUNCTION:
-    case TARGET_KINDS:
-        break;
-    }
+    struct print print = {.out = out, .depth = depth};
+    if (target->kind != TARGET_CLUSTER) /* that has a tree of its own */
+        target_each(target, print_branch, &print);
 }
 
 static void print_node(FILE *out, const struct target *target, unsigned depth, const char *label)

@@ -246,10 +246,7 @@ void router_destroy(struct router *router)
     free(router);
 }
 
-/* Cuts a key down to what stands in its hash tag. Redis and twemproxy agree:
- * from the first opening character to the first closing one after it, and
- * the whole key when there is nothing between them. */
-static void key_cut(const char tag[2], const char **key, size_t *size)
+void router_cut_key(const char tag[2], const char **key, size_t *size)
 {
     const char *end = *key + *size;
     const char *open = memchr(*key, tag[0], *size);
@@ -272,7 +269,7 @@ bool router_pattern_is_fixed(const struct router *router, const char *pattern, s
         return true;
     }
     if (router->options.hash_tag[0] && size > 0) {
-        key_cut(router->options.hash_tag, &tag, &tag_size);
+        router_cut_key(router->options.hash_tag, &tag, &tag_size);
     }
     return tag != pattern && !memchr(pattern, '*', (size_t)(tag - pattern) + tag_size);
 }
@@ -301,7 +298,7 @@ int router_pick(struct router *router, const char *key, size_t size)
         return router->strategy->pick(router, 0);
     }
     if (router->options.hash_tag[0] && size > 0) {
-        key_cut(router->options.hash_tag, &key, &size);
+        router_cut_key(router->options.hash_tag, &key, &size);
     }
     return router->strategy->pick(router, key_hash(router, key, size));
 }
@@ -372,7 +369,7 @@ void router_explain(struct router *router, const char *key, size_t size, char *t
     if (strategy->key_use != KEY_IGNORED) {
         size_t whole = size;
         if (router->options.hash_tag[0] && size > 0) {
-            key_cut(router->options.hash_tag, &key, &size);
+            router_cut_key(router->options.hash_tag, &key, &size);
         }
         if (size < whole) {
             used = explain_tag(key, size, text, text_size / 2);

@@ -87,3 +87,8 @@ size_t router_size(const struct router *router);
 /* For --route: the 32-bit hash and, for rings, the point that was hit. One
  * line of words into `text`. */
 void router_explain(struct router *router, const char *key, size_t size, char *text, size_t text_size);
+
+/* Cuts a key down to what stands in its hash tag. Redis and twemproxy agree:
+ * from the first opening character to the first closing one after it, and
+ * the whole key when there is nothing between them. */
+void router_cut_key(const char tag[2], const char **key, size_t *size);

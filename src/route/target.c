@@ -2,9 +2,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "route/target.h"
 
+#include "base/hash.h"
 #include "base/memory.h"
 #include "route/prefix.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -30,6 +32,17 @@ static void target_destroy(struct target *target)
         break;
     case TARGET_REPLY:
         free(target->reply.bytes);
+        break;
+    case TARGET_SPLIT:
+        free(target->split.items);
+        free(target->split.ends);
+        break;
+    case TARGET_ACTION:
+        free(target->action.items);
+        if (target->action.action->destroy)
+            target->action.action->destroy(target->action.state);
+        else
+            free(target->action.state);
         break;
     case TARGET_PREFIX:
         prefix_destroy(target->prefix.root);
@@ -216,6 +229,33 @@ struct target *target_function(struct target_set *set, int ref, const char *name
     return target;
 }
 
+struct target *target_split(struct target_set *set, struct target **items, const double *weights,
+                            uint32_t count, enum split_by by)
+{
+    struct target *target = target_create(set, TARGET_SPLIT);
+    double sum = 0, so_far = 0;
+    for (uint32_t i = 0; i < count; i++)
+        sum += weights[i];
+    target->split.items = copy_targets(items, count);
+    target->split.ends = xmalloc(count * sizeof *target->split.ends);
+    for (uint32_t i = 0; i < count; i++)
+        target->split.ends[i] = (so_far += weights[i]) / sum;
+    target->split.count = count;
+    target->split.by = by;
+    return target;
+}
+
+struct target *target_action(struct target_set *set, const struct action *action, struct target **items,
+                             uint32_t count, void *state)
+{
+    struct target *target = target_create(set, TARGET_ACTION);
+    target->action.action = action;
+    target->action.items = copy_targets(items, count);
+    target->action.count = count;
+    target->action.state = state;
+    return target;
+}
+
 static const struct target *named(const struct target *at, const char *name, size_t size)
 {
     for (uint32_t i = 0; i < at->command.name_count; i++) {
@@ -274,6 +314,42 @@ static const struct target *router_next(const struct target *at, struct query *q
     return at->router.groups[index] ? at->router.groups[index] : at->router.hosts[index];
 }
 
+/* ---- split ---- */
+
+uint64_t target_draw;
+
+/* By the part of the key that is hashed in Redis Cluster: keys that belong together stay so. */
+static uint64_t split_key(const struct query *query)
+{
+    const char *key = query_key(query);
+    size_t size = query->key.size;
+    router_cut_key("{}", &key, &size);
+    return hash_function_find(HASH_XXH64, HASH_PLAIN)(key, size);
+}
+
+/* 64 bits that decide. A command without a key, or a client, is the first item's. */
+static uint64_t split_bits(const struct target *at, const struct query *query)
+{
+    switch (at->split.by) {
+    case SPLIT_KEY:
+        return query->nkeys ? split_key(query) : 0;
+    case SPLIT_CLIENT:
+        return query->client ? hash_mix(at->set->client_id(query->client)) : 0;
+    case SPLIT_RANDOM:
+    default:
+        return hash_mix(target_draw + (uintptr_t)query->bytes * 0x9e3779b97f4a7c15u);
+    }
+}
+
+uint32_t target_split_pick(const struct target *at, const struct query *query)
+{
+    double place = (double)(split_bits(at, query) >> 11) * 0x1p-53; /* 0 … 1 */
+    uint32_t i = 0;
+    while (i + 1 < at->split.count && place >= at->split.ends[i])
+        i++;
+    return i;
+}
+
 void target_walk(struct query *query)
 {
     const struct target *at = query->target;
@@ -289,6 +365,9 @@ void target_walk(struct query *query)
         case TARGET_COMMAND:
             next = command_next(at, query->command);
             break;
+        case TARGET_SPLIT:
+            next = at->split.items[target_split_pick(at, query)];
+            break;
         case TARGET_CLUSTER:
             next = *at->cluster.root;
             break;
@@ -296,6 +375,7 @@ void target_walk(struct query *query)
         case TARGET_LIST:
         case TARGET_REPLY:
         case TARGET_FUNCTION:
+        case TARGET_ACTION:
         default:
             query->target = at;
             return;
@@ -307,82 +387,170 @@ void target_walk(struct query *query)
     query->target = NULL;
 }
 
-/* Depth-first, with a colour per target: 1 on the path, 2 known to be clean. */
-static const struct target *find_cycle(const struct target *at, uint8_t *colour);
+/* ---- what is below a target ---- */
 
-static const struct target *find_cycle_in(struct target *const *items, uint32_t count, uint8_t *colour)
+/* A walk over all below one target. */
+struct visit {
+    target_visit *visit;
+    void *context;
+    char prefix[256]; /* the bytes on the way down a trie */
+};
+
+static bool visit_one(const struct visit *visit, const struct target *below, const char *label)
 {
+    const struct target_way way = {.text = label, .size = strlen(label)};
+    return below && visit->visit(visit->context, below, &way);
+}
+
+/* labels NULL: 1, 2 … */
+static bool visit_items(const struct visit *visit, struct target *const *items, uint32_t count,
+                        const char *const *labels)
+{
+    char number[16];
     for (uint32_t i = 0; i < count; i++) {
-        const struct target *found = items[i] ? find_cycle(items[i], colour) : NULL;
-        if (found)
-            return found;
+        snprintf(number, sizeof number, "%u", i + 1);
+        if (visit_one(visit, items[i], labels ? labels[i] : number))
+            return true;
     }
-    return NULL;
+    return false;
 }
 
-static const struct target *find_cycle_prefix(const struct prefix_node *node, uint8_t *colour)
+static bool visit_split(const struct visit *visit, const struct target *target)
 {
-    const struct target *found = find_cycle_in(&node->value, 1, colour);
-    for (uint32_t i = 0; i < node->count && !found; i++)
-        found = find_cycle_prefix(node->children[i], colour);
-    return found;
+    char share[16];
+    for (uint32_t i = 0; i < target->split.count; i++) {
+        double begin = i ? target->split.ends[i - 1] : 0;
+        snprintf(share, sizeof share, "%.4g %%", (target->split.ends[i] - begin) * 100);
+        if (visit_one(visit, target->split.items[i], share))
+            return true;
+    }
+    return false;
 }
 
-static const struct target *find_cycle_below(const struct target *at, uint8_t *colour)
+static bool visit_prefixes(struct visit *visit, const struct prefix_node *node, size_t length)
 {
-    const struct target *found = NULL;
-    switch (at->kind) {
+    const struct target_way way = {.text = visit->prefix, .size = length, .is_prefix = true};
+    if (node->value && visit->visit(visit->context, node->value, &way))
+        return true;
+    for (uint32_t i = 0; i < node->count; i++) {
+        if (length < sizeof visit->prefix)
+            visit->prefix[length] = (char)node->bytes[i];
+        if (visit_prefixes(visit, node->children[i], length + (length < sizeof visit->prefix)))
+            return true;
+    }
+    return false;
+}
+
+static bool visit_commands(const struct visit *visit, const struct target *target)
+{
+    for (size_t id = 0; id < command_count(); id++)
+        if (visit_one(visit, target->command.by_id[id], command_row(id)->name))
+            return true;
+    for (uint32_t i = 0; i < target->command.name_count; i++)
+        if (visit_one(visit, target->command.names[i].next, target->command.names[i].name))
+            return true;
+    return visit_one(visit, target->command.read, "read") ||
+           visit_one(visit, target->command.write, "write") ||
+           visit_one(visit, target->command.otherwise, "default");
+}
+
+bool target_each(const struct target *target, target_visit *on_each, void *context)
+{
+    struct visit visit = {.visit = on_each, .context = context};
+    switch (target->kind) {
     case TARGET_LIST:
-        return find_cycle_in(at->list.items, at->list.count, colour);
+        return visit_items(&visit, target->list.items, target->list.count, NULL);
+    case TARGET_SPLIT:
+        return visit_split(&visit, target);
+    case TARGET_ACTION:
+        return visit_items(&visit, target->action.items, target->action.count,
+                           target->action.action->labels);
     case TARGET_CLUSTER:
-        return find_cycle_in(at->cluster.root, 1, colour);
+        return visit_one(&visit, *target->cluster.root, target->cluster.name);
     case TARGET_PREFIX:
-        found = find_cycle_prefix(at->prefix.root, colour);
-        return found ? found : find_cycle_in(&at->prefix.otherwise, 1, colour);
+        return visit_prefixes(&visit, target->prefix.root, 0) ||
+               visit_one(&visit, target->prefix.otherwise, "default");
     case TARGET_COMMAND:
-        found = find_cycle_in(at->command.by_id, (uint32_t)command_count(), colour);
-        for (uint32_t i = 0; i < at->command.name_count && !found; i++)
-            found = find_cycle(at->command.names[i].next, colour);
-        if (!found)
-            found = find_cycle_in(&at->command.read, 1, colour);
-        if (!found)
-            found = find_cycle_in(&at->command.write, 1, colour);
-        return found ? found : find_cycle_in(&at->command.otherwise, 1, colour);
+        return visit_commands(&visit, target);
     case TARGET_HOST:
-    case TARGET_ROUTER:
+    case TARGET_ROUTER: /* its hosts are chosen among, and end the walk */
     case TARGET_REPLY:
     case TARGET_FUNCTION:
+    case TARGET_KINDS:
     default:
-        return NULL;
+        return false;
     }
 }
 
-static const struct target *find_cycle(const struct target *at, uint8_t *colour)
+/* ---- cycles ---- */
+
+/* Depth-first, with a colour per target: 1 on the path, 2 known to be clean. */
+struct cycle_search {
+    uint8_t *colour;
+    const struct target *found;
+};
+
+static bool find_cycle(void *context, const struct target *at, const struct target_way *way)
 {
-    if (colour[at->id] == 1)
-        return at;
-    if (colour[at->id] == 2)
-        return NULL;
-    colour[at->id] = 1;
-    const struct target *found = find_cycle_below(at, colour);
-    colour[at->id] = 2;
-    return found;
+    (void)way;
+    struct cycle_search *search = context;
+    if (search->colour[at->id] == 1)
+        search->found = at;
+    if (search->colour[at->id])
+        return search->found;
+    search->colour[at->id] = 1;
+    target_each(at, find_cycle, search);
+    search->colour[at->id] = 2;
+    return search->found;
 }
 
 const struct target *target_find_cycle(const struct target *root)
 {
-    uint8_t *colour = xcalloc(root->set->count, 1);
-    const struct target *found = find_cycle(root, colour);
-    free(colour);
-    return found;
+    struct cycle_search search = {.colour = xcalloc(root->set->count, 1)};
+    find_cycle(&search, root, NULL);
+    free(search.colour);
+    return search.found;
 }
+
+/* ---- names ---- */
 
 const char *target_kind_name(enum target_kind kind)
 {
     static const char *const names[TARGET_KINDS] = {
         [TARGET_HOST] = "host",       [TARGET_ROUTER] = "router",     [TARGET_LIST] = "list",
         [TARGET_REPLY] = "reply",     [TARGET_PREFIX] = "prefix",     [TARGET_COMMAND] = "command",
-        [TARGET_CLUSTER] = "cluster", [TARGET_FUNCTION] = "function",
+        [TARGET_SPLIT] = "split",     [TARGET_CLUSTER] = "cluster",   [TARGET_FUNCTION] = "function",
+        [TARGET_ACTION] = "action",
     };
     return names[kind];
+}
+
+static const char *const list_reply_names[LIST_REPLIES] = {
+    [LIST_ARRAY] = "array",
+    [LIST_SUM] = "sum",
+    [LIST_MIN] = "min",
+    [LIST_MAX] = "max",
+    [LIST_ALL_SUCCEEDED] = "all_succeeded",
+    [LIST_ONE_SUCCEEDED] = "one_succeeded",
+    [LIST_AND] = "and",
+    [LIST_OR] = "or",
+    [LIST_MERGE] = "merge",
+    [LIST_FIRST] = "first",
+    [LIST_QUORUM] = "quorum",
+};
+
+const char *list_reply_name(enum list_reply reply)
+{
+    return list_reply_names[reply];
+}
+
+bool list_reply_parse(const char *name, enum list_reply *reply)
+{
+    for (int i = 0; i < LIST_REPLIES; i++) {
+        if (!strcmp(list_reply_names[i], name)) {
+            *reply = (enum list_reply)i;
+            return true;
+        }
+    }
+    return false;
 }

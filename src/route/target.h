@@ -6,8 +6,10 @@
  *   reply     answered here
  *   prefix    by the longest prefix of the key
  *   command   by command name, or by class (read, write)
+ *   split     by weight: at random, by key or by client
  *   cluster   another cluster's own target
  *   function  Lua decides: the walk stops there and the script layer is asked
+ *   action    does something with the command beside sending it (failover, shadow …)
  *
  * Everything is made at load and owned by the set of its generation; the walk
  * allocates nothing. */
@@ -16,7 +18,9 @@
 #include "route/query.h"
 #include "route/router.h"
 
-struct host; /* proxy/host.h; only carried here */
+struct client;  /* proxy/client.h, */
+struct host;    /* proxy/host.h, */
+struct request; /* proxy/request.h; only carried here */
 
 enum target_kind {
     TARGET_HOST,
@@ -25,9 +29,51 @@ enum target_kind {
     TARGET_REPLY,
     TARGET_PREFIX,
     TARGET_COMMAND,
+    TARGET_SPLIT,
     TARGET_CLUSTER,
     TARGET_FUNCTION,
+    TARGET_ACTION,
     TARGET_KINDS
+};
+
+/* How the replies of a list become one; LIST_ARRAY is Nydus's broadcast. */
+enum list_reply {
+    LIST_ARRAY,
+    LIST_SUM,
+    LIST_MIN,
+    LIST_MAX,
+    LIST_ALL_SUCCEEDED,
+    LIST_ONE_SUCCEEDED,
+    LIST_AND,
+    LIST_OR,
+    LIST_MERGE,
+    LIST_FIRST,  /* the first that is no error, as soon as it is there */
+    LIST_QUORUM, /* what more than half of them say, as soon as so many do */
+    LIST_REPLIES
+};
+const char *list_reply_name(enum list_reply reply);
+bool list_reply_parse(const char *name, enum list_reply *reply);
+
+/* What a split is stable by. */
+enum split_by { SPLIT_RANDOM, SPLIT_KEY, SPLIT_CLIENT };
+
+typedef void action_send(struct host *host, struct request *request);
+
+/* What is done with a request that has come to a target of kind TARGET_ACTION.
+ * The layers above make them; each kind is one static struct. */
+struct action {
+    const char *name;     /* "failover" */
+    const char *language; /* "C", "Lua" or "flow": what runs for each request */
+    const char *const *labels; /* of its items, for people; NULL: 1, 2 … */
+    /* Goes on with a request whose query.target is the target; it ends it, or sends it or parts of it on
+     * (proxy/dispatch.h). `send`: hosts get it by that instead of host_send; NULL: the usual way. */
+    void (*run)(struct request *request, action_send *send);
+    /* What needs one host (a transaction, a command that blocks, a subscription) is sent to where its first
+     * item leads, as if the action were not there. */
+    bool transparent;
+    /* The options, for people, each with ", " in front; NULL: there are none. */
+    void (*describe)(const struct target *target, char *text, size_t size);
+    void (*destroy)(void *state); /* NULL: free */
 };
 
 struct target_name {
@@ -55,7 +101,20 @@ struct target {
         struct {
             struct target **items; /* owned array */
             uint32_t count;
+            enum list_reply reply;
         } list;
+        struct {
+            struct target **items; /* owned array */
+            uint32_t count;
+            enum split_by by;
+            double *ends; /* item i has from ends[i - 1] to ends[i] of 0 … 1; owned */
+        } split;
+        struct {
+            struct target **items; /* owned array; it may be empty */
+            uint32_t count;
+            const struct action *action;
+            void *state; /* the action's, owned */
+        } action;
         struct {
             char *bytes; /* RESP, owned */
             size_t size;
@@ -89,6 +148,8 @@ struct target_set {
      * next target into each query->target (any kind of this set), or NULL and maybe an error. */
     void (*decide)(void *context, const struct target *function, struct query **queries, size_t count);
     void *context;
+    /* The id of the client that asks, for split by client; 0: nobody. */
+    uint64_t (*client_id)(const struct client *client);
     /* Clients that have left, by id, and for which a script keeps values: decide forgets those first. */
     uint64_t *left;
     uint32_t left_count, left_room;
@@ -106,6 +167,12 @@ struct target *target_router(struct target_set *set, struct router *router, stru
                              bool eject);
 struct target *target_list(struct target_set *set, struct target **items, uint32_t count);
 struct target *target_reply(struct target_set *set, const char *bytes, size_t size);
+/* weights: `count` numbers above 0. */
+struct target *target_split(struct target_set *set, struct target **items, const double *weights,
+                            uint32_t count, enum split_by by);
+/* Takes the state. */
+struct target *target_action(struct target_set *set, const struct action *action, struct target **items,
+                             uint32_t count, void *state);
 struct target *target_prefix(struct target_set *set, struct target *otherwise);
 /* false when the prefix is there already. The empty prefix fits every key. */
 bool target_prefix_add(struct target *prefix, const char *text, size_t size, struct target *next);
@@ -121,10 +188,27 @@ struct target *target_cluster(struct target_set *set, struct target *const *root
 struct target *target_function(struct target_set *set, int ref, const char *name);
 
 /* Walks from query->target to where no table or router decides any more, and
- * leaves that in query->target: a TARGET_HOST, TARGET_LIST, TARGET_REPLY or
+ * leaves that in query->target: a TARGET_HOST, TARGET_LIST, TARGET_REPLY, TARGET_ACTION or
  * TARGET_FUNCTION; NULL: no route; a TARGET_ROUTER: every host it knows is
  * down (HostListExhausted). Bounded in steps: a cycle gives NULL with an error. */
 void target_walk(struct query *query);
+
+/* A split at random is the same for all keys of one command: dispatch counts the commands. */
+extern uint64_t target_draw __attribute__((visibility("hidden")));
+/* Which item of a split gets the query. */
+uint32_t target_split_pick(const struct target *split, const struct query *query);
+
+/* How a target below another is reached: "user:", "read", "2", "95 %". */
+struct target_way {
+    const char *text;
+    size_t size;
+    bool is_prefix; /* it is bytes of a key */
+};
+
+/* Calls visit with all targets right below one. A visit that returns true
+ * ends it: so does this function, then. A cluster has its root below. */
+typedef bool target_visit(void *context, const struct target *below, const struct target_way *way);
+bool target_each(const struct target *target, target_visit *visit, void *context);
 
 /* One target may stand in itself only through a function. The name of a
  * target on a cycle that has none, or NULL. For the checks at load. */

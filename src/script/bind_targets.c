@@ -5,21 +5,6 @@
 #include <lauxlib.h>
 #include <string.h>
 
-static int push_target(lua_State *L, const struct target *target)
-{
-    lua_pushinteger(L, target->id);
-    return 1;
-}
-
-/* The target of the script's own binding, or an error: nothing is made before script_bind. */
-static struct target_set *check_set(lua_State *L)
-{
-    struct target_set *set = bind_script(L)->decider.set;
-    if (!set)
-        luaL_error(L, "there is no generation yet");
-    return set;
-}
-
 /* The target at [i] of the table on top of the stack. */
 static struct target *item(lua_State *L, int i)
 {
@@ -33,13 +18,13 @@ static struct target *item(lua_State *L, int i)
 static int list(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
-    struct target_set *set = check_set(L);
+    struct target_set *set = bind_set(L);
     uint32_t count = (uint32_t)lua_objlen(L, 1);
     struct target **items = lua_newuserdata(L, (count + 1) * sizeof *items); /* an error may pass through */
     lua_pushvalue(L, 1);
     for (uint32_t i = 0; i < count; i++)
         items[i] = item(L, (int)i + 1);
-    return push_target(L, target_list(set, items, count));
+    return bind_push_target(L, target_list(set, items, count));
 }
 
 /* reply(bytes) -> id */
@@ -47,7 +32,7 @@ static int reply(lua_State *L)
 {
     size_t size;
     const char *bytes = luaL_checklstring(L, 1, &size);
-    return push_target(L, target_reply(check_set(L), bytes, size));
+    return bind_push_target(L, target_reply(bind_set(L), bytes, size));
 }
 
 /* loose(i, bytes) -> was there room? The answer to query i of this batch, and to no other. */
@@ -66,7 +51,7 @@ static int loose(lua_State *L)
 /* prefix(otherwise or nil, { text = id, … }) -> id */
 static int prefix(lua_State *L)
 {
-    struct target_set *set = check_set(L);
+    struct target_set *set = bind_set(L);
     struct target *made = target_prefix(set, lua_isnil(L, 1) ? NULL : bind_target(L, 1));
     lua_pushnil(L);
     while (lua_next(L, 2)) {
@@ -75,14 +60,14 @@ static int prefix(lua_State *L)
         target_prefix_add(made, text, size, bind_target(L, -1));
         lua_pop(L, 1);
     }
-    return push_target(L, made);
+    return bind_push_target(L, made);
 }
 
 /* command({ name = id, … }, { name = id, … }) -> id, or nil and the name that is no command; the second
  * table has names of commands that the table lacks. */
 static int command(lua_State *L)
 {
-    struct target *made = target_command(check_set(L));
+    struct target *made = target_command(bind_set(L));
     lua_pushnil(L);
     while (lua_next(L, 1)) {
         if (!target_command_add(made, lua_tostring(L, -2), bind_target(L, -1))) {
@@ -97,28 +82,28 @@ static int command(lua_State *L)
         target_command_add_learned(made, lua_tostring(L, -2), bind_target(L, -1));
         lua_pop(L, 1);
     }
-    return push_target(L, made);
+    return bind_push_target(L, made);
 }
 
 /* func(driver, "file:line") -> id. The driver is what decide() calls. */
 static int function(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
-    struct target_set *set = check_set(L);
+    struct target_set *set = bind_set(L);
     const char *name = luaL_checkstring(L, 2);
     lua_pushvalue(L, 1);
-    return push_target(L, target_function(set, luaL_ref(L, LUA_REGISTRYINDEX), name));
+    return bind_push_target(L, target_function(set, luaL_ref(L, LUA_REGISTRYINDEX), name));
 }
 
 /* cluster(index) -> id */
 static int cluster(lua_State *L)
 {
-    struct target_set *set = check_set(L);
+    struct target_set *set = bind_set(L);
     const struct generation *generation = bind_script(L)->generation;
     lua_Integer index = luaL_checkinteger(L, 1);
     luaL_argcheck(L, index >= 0 && (uint64_t)index < generation->count, 1, "no such cluster");
     const struct cluster *named = generation->clusters[index];
-    return push_target(L, target_cluster(set, &named->root, named->name));
+    return bind_push_target(L, target_cluster(set, &named->root, named->name));
 }
 
 void bind_targets(struct script *script)

@@ -26,12 +26,27 @@ struct target *bind_target(lua_State *L, int i)
     return set->targets[id];
 }
 
+int bind_push_target(lua_State *L, const struct target *target)
+{
+    lua_pushinteger(L, target->id);
+    return 1;
+}
+
+struct target_set *bind_set(lua_State *L)
+{
+    struct target_set *set = bind_script(L)->decider.set;
+    if (!set)
+        luaL_error(L, "there is no generation yet");
+    return set;
+}
+
 void bindings_push(struct script *script)
 {
     lua_State *L = script->state.L;
     lua_newtable(L);
     bind_facts(script);
     bind_targets(script);
+    bind_actions(script);
     bind_routers(script);
     bind_strings(script);
     lua_pushstring(L, script_abi_text);

@@ -22,6 +22,7 @@ void bindings_push(struct script *script);
  * script in their first upvalue. */
 void bind_add(struct script *script, const char *name, lua_CFunction function);
 struct script *bind_script(lua_State *L);
+void bind_actions(struct script *script);
 void bind_targets(struct script *script);
 void bind_routers(struct script *script);
 void bind_facts(struct script *script);
@@ -29,3 +30,7 @@ void bind_strings(struct script *script);
 
 /* The target whose number is argument `i`. */
 struct target *bind_target(lua_State *L, int i);
+/* Pushes the number of a target; returns 1. */
+int bind_push_target(lua_State *L, const struct target *target);
+/* The set that targets are made in, or an error: nothing is made before script_bind. */
+struct target_set *bind_set(lua_State *L);

@@ -4,6 +4,7 @@
 --   suggest.distance(a, b)          letters to change, add, drop or swap with the next
 --   suggest.nearest(word, words)    the nearest of a list or nil; a tie goes to the first in the alphabet
 --   suggest.hint(word, words)       "; did you mean 'x'?" or ""
+--   suggest.names(table)            its keys that are strings, sorted: words for the above
 local M = {}
 
 local LONGEST = 64 -- the table grows with the square: do not let a huge word in
@@ -45,6 +46,17 @@ end
 function M.hint(word, words)
   local best = M.nearest(word, words)
   return best and "; did you mean '" .. best .. "'?" or ""
+end
+
+function M.names(given)
+  local names = {}
+  for name in pairs(given) do
+    if type(name) == "string" then
+      names[#names + 1] = name
+    end
+  end
+  table.sort(names)
+  return names
 end
 
 return M

@@ -1,0 +1,205 @@
+/* Attempts; see attempts.h. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proxy/attempts.h"
+
+#include "base/memory.h"
+#include "base/stats.h"
+#include "proxy/cluster.h"
+#include "proxy/dispatch.h"
+#include "proxy/host.h"
+#include "proxy/proxy.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One command on its way through the targets. */
+struct attempts {
+    struct whole whole; /* first: see request.h */
+    const struct target *target;
+    struct ev_loop *loop;
+    ev_timer timer;
+    uint32_t next;    /* the item to be tried next */
+    uint32_t open;    /* parts that have not been answered, */
+    uint32_t sending; /* and how many are being sent at this moment, one inside the other */
+    bool only_reads;
+};
+
+static const struct attempts_options *options_of(const struct attempts *attempts)
+{
+    return attempts->target->action.state;
+}
+
+static void attempts_settle(struct attempts *attempts)
+{
+    if (attempts->whole.request || attempts->open || attempts->sending)
+        return;
+    free(attempts);
+}
+
+static void attempts_answer(struct attempts *attempts, const struct reply *reply)
+{
+    struct request *request = attempts->whole.request;
+    attempts->whole.request = NULL;
+    ev_timer_stop(attempts->loop, &attempts->timer);
+    request->done(request, reply);
+}
+
+/* ---- what leads on to the next ---- */
+
+/* Errors by which a host says that it cannot serve for now; the command has not run. */
+static bool says_unable(const struct reply *reply)
+{
+    static const char *const words[] = {"-LOADING ", "-MASTERDOWN ", "-CLUSTERDOWN ", "-TRYAGAIN ", "-BUSY ",
+                                        "-READONLY ", "-NOREPLICAS ", "-OOM ", "-MISCONF "};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        size_t size = strlen(words[i]);
+        if (reply->size > size && memcmp(reply->bytes, words[i], size) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool leads_on(const struct attempts *attempts, const struct reply *reply)
+{
+    const struct attempts_options *options = options_of(attempts);
+    switch (reply->failure) {
+    case FAILURE_REFUSED:
+        return options->on_down;
+    case FAILURE_LOST:
+        return options->on_down && attempts->only_reads;
+    case FAILURE_TIMEOUT:
+        return options->on_timeout && attempts->only_reads;
+    case FAILURE_NONE:
+    case FAILURE_LOCAL:
+    default:
+        return options->on_error && says_unable(reply);
+    }
+}
+
+/* ---- trying ---- */
+
+static void attempts_try(struct attempts *attempts);
+
+static void part_done(struct request *part, const struct reply *reply)
+{
+    struct attempts *attempts = (struct attempts *)part->whole;
+    attempts->open--;
+    bool last = !attempts->open && attempts->next == attempts->target->action.count;
+    if (attempts->whole.request && (last || !leads_on(attempts, reply)))
+        attempts_answer(attempts, reply);
+    else if (attempts->whole.request && !attempts->open)
+        attempts_try(attempts);
+    request_put(part);
+    attempts_settle(attempts);
+}
+
+/* A host that is marked down is passed over, unless nothing is left. */
+static bool is_marked_down(const struct request *part)
+{
+    struct query query = part->query, *pointer = &query;
+    if (part->multiple)
+        return false;
+    dispatch_route(&pointer, 1);
+    return query.target && query.target->kind == TARGET_HOST && query.target->host.host->down;
+}
+
+static void attempts_wait(struct attempts *attempts)
+{
+    double seconds = options_of(attempts)->seconds;
+    if (!isfinite(seconds) || attempts->next == attempts->target->action.count)
+        return;
+    attempts->timer.repeat = seconds;
+    ev_timer_again(attempts->loop, &attempts->timer);
+}
+
+static void attempts_try(struct attempts *attempts)
+{
+    const struct target *target = attempts->target;
+    struct request *part = request_copy(&attempts->whole, attempts->next, part_done);
+    do
+        part->query.target = target->action.items[attempts->next++];
+    while (attempts->next < target->action.count && is_marked_down(part));
+    ev_timer_stop(attempts->loop, &attempts->timer);
+    if (attempts->only_reads)
+        attempts_wait(attempts);
+    if (attempts->next > 1)
+        stats->retries++;
+    attempts->open++;
+    attempts->sending++;
+    dispatch_on(part); /* it may be answered at once */
+    attempts->sending--;
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    struct attempts *attempts = timer->data;
+    attempts_try(attempts);
+    attempts_settle(attempts);
+}
+
+static void attempts_run(struct request *request, action_send *send)
+{
+    (void)send; /* it is transparent */
+    struct attempts *attempts = xcalloc(1, sizeof *attempts);
+    request_keep_bytes(request);
+    attempts->whole.request = request;
+    attempts->target = request->query.target;
+    attempts->loop = cluster_proxy(request->cluster)->loop;
+    attempts->only_reads = request->query.command->flags & COMMAND_READONLY;
+    ev_init(&attempts->timer, on_timer);
+    attempts->timer.data = attempts;
+    attempts_try(attempts);
+    attempts_settle(attempts);
+}
+
+/* ---- the targets ---- */
+
+static void describe_failover(const struct target *target, char *text, size_t size)
+{
+    const struct attempts_options *options = target->action.state;
+    int used = snprintf(text, size, ", on%s%s%s", options->on_down ? " down" : "",
+                        options->on_timeout ? " timeout" : "", options->on_error ? " error" : "");
+    if (isfinite(options->seconds))
+        snprintf(text + used, size - (size_t)used, ", timeout %g s", options->seconds);
+}
+
+static void describe_hedge(const struct target *target, char *text, size_t size)
+{
+    const struct attempts_options *options = target->action.state;
+    snprintf(text, size, ", after %g s, what writes goes to the first", options->seconds);
+}
+
+static struct target *make(struct target_set *set, const struct action *action, struct target **items,
+                           uint32_t count, const struct attempts_options *options)
+{
+    struct attempts_options *own = xmalloc(sizeof *own);
+    *own = *options;
+    return target_action(set, action, items, count, own);
+}
+
+struct target *attempts_failover(struct target_set *set, struct target **items, uint32_t count,
+                                 const struct attempts_options *options)
+{
+    static const struct action failover = {.name = "failover",
+                                           .language = "C",
+                                           .run = attempts_run,
+                                           .transparent = true,
+                                           .describe = describe_failover};
+    return make(set, &failover, items, count, options);
+}
+
+struct target *attempts_hedge(struct target_set *set, struct target **items, uint32_t count, double after)
+{
+    static const struct action hedge = {.name = "hedge",
+                                        .language = "C",
+                                        .run = attempts_run,
+                                        .transparent = true,
+                                        .describe = describe_hedge};
+    const struct attempts_options options = {
+        .on_down = true, .on_timeout = true, .on_error = true, .seconds = after};
+    return make(set, &hedge, items, count, &options);
+}
