@@ -8,9 +8,11 @@
 --   nydus.prefix{ ["user:"] = t, default = t }         by the longest prefix of the key
 --   nydus.command{ GET = t, read = t, write = t, default = t }
 --   nydus.all split failover hedge shadow               targets that act: see nydus.actions
+--   nydus.every after                                  what happens without a request: see nydus.events
 --
--- For the runtime: init.create(native) -> { api =, cluster = function(index) }
+-- For the runtime: init.create(native) -> { api =, clusters = by index }
 local actions = require("nydus.actions")
+local events = require("nydus.events")
 local reader = require("nydus.config.reader")
 local reply = require("nydus.reply")
 local router_options = require("nydus.config.router")
@@ -294,6 +296,7 @@ function M.create(native)
   api.prefix, api.command = make_prefix(native), make_command(native)
   make_answers(native, api)
   actions.add(api, native)
+  events.add(api, native)
   target.methods.cluster = { host = find_host }
   target.methods.router = { pick = make_pick(native) }
   return { api = strict(api), clusters = by_index }

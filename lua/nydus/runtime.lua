@@ -7,10 +7,12 @@
 --   runtime.pack()                  all files that were read so far
 --   runtime.load_router(index, path)    the number of the cluster's target, or nil, message;
 --                                   it may raise: what the script raised
+--   runtime.begin leave step place  see nydus.events
 local abi = require("nydus.abi")
 local bundle = require("nydus.bundle")
 local config = require("nydus.config")
 local driver = require("nydus.driver")
+local events = require("nydus.events")
 local guard = require("nydus.guard")
 local hooks = require("nydus.hooks")
 local init = require("nydus.init")
@@ -121,5 +123,7 @@ function M.load_router(index, path)
   target.loading = false
   return id, message
 end
+
+M.begin, M.leave, M.step, M.place = events.begin, events.leave, events.step, events.place
 
 return M

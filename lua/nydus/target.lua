@@ -9,6 +9,7 @@
 --   target.id(value)               the number for anything that may stand for a target, making
 --                                  what has to be made; or nil, message
 --   target.list_id(list)           a list that a decision returned, made once for every content
+--   target.place(fn)               where a function stands, "routers/tenant.lua:12"; nil: in C
 --   target.loading                 may new routers be made? (not while a decision runs)
 local abi = require("nydus.abi")
 local driver = require("nydus.driver")
@@ -113,8 +114,7 @@ function M.kind(value)
   return (kind:find("^[aeiou]") and "an " or "a ") .. kind
 end
 
--- Where a function stands, "routers/tenant.lua:12".
-local function function_name(fn)
+function M.place(fn)
   local info = debug.getinfo(fn, "S")
   if info.what == "C" then
     return nil
@@ -127,7 +127,7 @@ local function function_id(fn)
   if id then
     return id
   end
-  local name = function_name(fn)
+  local name = M.place(fn)
   if not name then
     return nil, M.EXPECTED .. ", got a function of the Lua library"
   elseif not M.loading then

@@ -10,6 +10,7 @@
 --   s:route("GET", "k")                   → "host a", "list [host a, host b]", "reply +OK\r\n",
 --                                           "none", or "error ERR router: …"
 --   s:routes({ { "GET", "k" }, … }, { attempt = 1, db = 2 })   a list of these, asked for in one batch
+--   s:begin() advance(seconds) leave()    in force, time for timers, out of force
 --   s:counters()                          batches, queries, errors, stops, memory_errors
 --   s:eval(source)                        what that returns in the script layer's own state
 --   s:close()
@@ -212,6 +213,18 @@ end
 
 function Script:route(...)
   return self:routes({ { ... } })[1]
+end
+
+function Script:begin()
+  C.script_begin(self.c)
+end
+
+function Script:advance(seconds)
+  C.script_advance(self.c, seconds)
+end
+
+function Script:leave()
+  C.script_leave(self.c)
 end
 
 function Script:counters()

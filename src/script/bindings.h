@@ -3,17 +3,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include "proxy/cluster.h"
+#include "script/callbacks.h"
 #include "script/decide.h"
 
 /* The script layer's parts, as the C functions need them. */
 struct script {
     struct state state;
     struct decider decider;
+    struct callbacks callbacks;
     struct generation *generation; /* NULL until script_bind */
     int runtime;                   /* references in the registry: nydus.runtime, */
     int config;                    /* the normalised configuration */
     bool routes;                   /* there is a router script, which may make garbage */
+    bool in_force;                 /* between script_begin and script_leave */
 };
+
+/* Pushes a function of nydus.runtime; its arguments follow. */
+void script_push_runtime(struct script *script, const char *name);
 
 /* Pushes a table with all functions. */
 void bindings_push(struct script *script);
@@ -27,6 +33,7 @@ void bind_targets(struct script *script);
 void bind_routers(struct script *script);
 void bind_facts(struct script *script);
 void bind_strings(struct script *script);
+void bind_time(struct script *script);
 
 /* The target whose number is argument `i`. */
 struct target *bind_target(lua_State *L, int i);

@@ -7,6 +7,7 @@
 #include "script/bindings.h"
 
 #include <lauxlib.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +18,7 @@ static const int32_t no_step; /* loading is one step */
 
 /* ---- calls into nydus.runtime ---- */
 
-/* Pushes a function of the runtime; its arguments follow. */
-static void push_runtime(struct script *script, const char *name)
+void script_push_runtime(struct script *script, const char *name)
 {
     lua_State *L = script->state.L;
     lua_rawgeti(L, LUA_REGISTRYINDEX, script->runtime);
@@ -95,6 +95,7 @@ struct script *script_create(const struct script_options *options, char **error)
     size_t limit = options->memory_limit ? options->memory_limit : SCRIPT_MEMORY;
     bool open = state_init(&script->state, options->lua_dir, limit);
     decider_init(&script->decider, &script->state);
+    callbacks_init(script);
     if (open && lua_cpcall(script->state.L, open_runtime, script) == 0)
         return script;
     *error = xformat("the Lua modules in %s: %s", options->lua_dir,
@@ -107,6 +108,7 @@ void script_destroy(struct script *script)
 {
     if (!script)
         return;
+    callbacks_wake(&script->callbacks, INFINITY);
     state_deinit(&script->state);
     decider_deinit(&script->decider);
     free(script);
@@ -138,7 +140,7 @@ bool script_unpack_config(struct script *script, const char *path, const char *p
                           char **problems)
 {
     lua_State *L = script->state.L;
-    push_runtime(script, "load_config");
+    script_push_runtime(script, "load_config");
     lua_pushstring(L, path);
     if (packed)
         lua_pushlstring(L, packed, size);
@@ -164,7 +166,7 @@ char *script_pack(struct script *script, size_t *size)
 {
     lua_State *L = script->state.L;
     char *problem = NULL, *packed = NULL;
-    push_runtime(script, "pack");
+    script_push_runtime(script, "pack");
     if (runtime_call(script, 0, "pack", &problem)) {
         const char *bytes = lua_tolstring(L, -1, size);
         packed = xmalloc(*size + 1);
@@ -191,7 +193,7 @@ void script_bind(struct script *script, struct generation *generation)
     guard_setup(); /* this may be another process than the one that made the state */
     script->generation = generation;
     script->decider.set = generation->set;
-    script->decider.loop = generation_loop(generation);
+    script->decider.loop = script->callbacks.loop = generation_loop(generation);
     generation->set->decide = decide;
     generation->set->context = &script->decider;
 }
@@ -200,7 +202,7 @@ struct target *script_router(struct script *script, struct cluster *cluster, con
 {
     lua_State *L = script->state.L;
     script->routes = true;
-    push_runtime(script, "load_router");
+    script_push_runtime(script, "load_router");
     lua_pushinteger(L, (lua_Integer)cluster->index);
     lua_pushstring(L, path);
     if (!runtime_call(script, 2, path, error))
@@ -234,4 +236,25 @@ void script_turn_end(struct script *script)
     if (state->heap.begin == SIZE_MAX)
         heap_start(state, NULL);
     heap_turn(state);
+}
+
+/* ---- time ---- */
+
+void script_begin(struct script *script)
+{
+    script->in_force = true;
+    callbacks_begin(script);
+}
+
+void script_leave(struct script *script)
+{
+    if (!script->in_force)
+        return;
+    script->in_force = false;
+    callbacks_end(script);
+}
+
+void script_advance(struct script *script, double seconds)
+{
+    callbacks_advance(script, seconds);
 }

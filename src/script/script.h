@@ -5,6 +5,7 @@
  *                 ─► script_push_config: the server builds clusters and hosts
  *                 ─► script_bind(generation) ─► script_router for each scripted cluster
  *                 ─► script_finish: cross-checks when every root is set
+ *                 ─► script_begin … script_leave: in force
  *
  * The master does the same for its checks, without loop or links. Everything
  * that Lua code does here is bounded in time and memory; an error of a script
@@ -71,6 +72,14 @@ bool script_finish(struct script *script, char **error) __attribute__((warn_unus
 /* What the end of each turn of the loop does, where there is no loop (specs): some garbage is collected. From
  * the first call on none is collected during decisions. */
 void script_turn_end(struct script *script);
+
+/* The generation is in force: its timers run. */
+void script_begin(struct script *script);
+/* It has been replaced, or the worker leaves: no timer goes on. It may still be
+ * asked for decisions. Nothing happens to one that is not in force. */
+void script_leave(struct script *script);
+/* For a generation without a loop: so many seconds go by. */
+void script_advance(struct script *script, double seconds);
 
 /* How often scripts were asked, raised an error, were stopped, ran out of
  * memory: for INFO and the specs. Counted in `stats` as well. */

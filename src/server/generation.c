@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "proxy/account.h"
+#include "proxy/proxy.h"
 #include "script/script.h"
 
 #include <errno.h>
@@ -266,6 +267,19 @@ struct generation *generation_build(struct proxy *proxy, const char *path, const
         script_destroy(build.script);
     *problems = build.problems ? build.problems : xformat("%s: cannot be loaded", path);
     return NULL;
+}
+
+void generation_retire(struct proxy *proxy)
+{
+    if (proxy->generation)
+        script_leave(proxy->generation->script);
+}
+
+void generation_adopt(struct proxy *proxy, struct generation *generation)
+{
+    generation_retire(proxy);
+    proxy_adopt(proxy, generation);
+    script_begin(generation->script);
 }
 
 const struct config *generation_config(const struct generation *generation)

@@ -26,6 +26,11 @@ const char *generation_lua_dir(char **error);
 struct generation *generation_build(struct proxy *proxy, const char *path, const struct packed *packed,
                                     char **problems) __attribute__((warn_unused_result));
 
+/* Puts it in force in a worker, in place of the one before; takes over the reference. */
+void generation_adopt(struct proxy *proxy, struct generation *generation);
+/* The worker leaves: its generation is in force no longer. */
+void generation_retire(struct proxy *proxy);
+
 const struct config *generation_config(const struct generation *generation);
 
 /* Every file that the generation was made of; the caller frees the bytes. */

@@ -71,7 +71,7 @@ static void adopt(struct worker *worker, struct generation *generation)
 {
     apply_log(generation);
     board->worker[worker->options->slot].generation = generation->number;
-    proxy_adopt(worker->proxy, generation);
+    generation_adopt(worker->proxy, generation);
 }
 
 static void vote(struct worker *worker, uint32_t number, const char *problems)
@@ -273,6 +273,7 @@ static void worker_setup(struct worker *worker)
 static void worker_teardown(struct worker *worker)
 {
     discard_next(worker);
+    generation_retire(worker->proxy);
     proxy_destroy(worker->proxy);
     ev_io_stop(worker->loop, &worker->channel);
     ev_timer_stop(worker->loop, &worker->beat);
