@@ -13,6 +13,7 @@
 
 #include "base/board.h"
 #include "base/crowd.h"
+#include "base/series.h"
 #include "base/stats.h"
 #include "base/tally.h"
 #include "base/usage.h"
@@ -292,6 +293,41 @@ static void section_nydus(struct writer *out, const struct inquiry *inquiry)
                   board->last_reload_success, reason);
 }
 
+/* As few digits as say it exactly. */
+static void write_number(struct writer *out, const char *name, double value)
+{
+    char text[40];
+    snprintf(text, sizeof text, "%.15g", value);
+    if (strtod(text, NULL) != value)
+        snprintf(text, sizeof text, "%.17g", value);
+    writer_format(out, "%s%s", name, text);
+}
+
+static void write_series(struct writer *out, const struct series *series)
+{
+    struct series_histogram sum;
+    writer_format(out, "%s:", series->name);
+    if (series->kind != AREA_HISTOGRAM) {
+        write_number(out, "", series_sum(series->place));
+    } else {
+        series_histogram(series->place, &sum);
+        writer_format(out, "count=%llu", (unsigned long long)series_count(&sum));
+        write_number(out, ",sum=", sum.sum);
+        writer_format(out, ",p50=%.3g,p99=%.3g,p99.9=%.3g", series_quantile(&sum, 0.5),
+                      series_quantile(&sum, 0.99), series_quantile(&sum, 0.999));
+    }
+    writer_raw(out, "\r\n", 2);
+}
+
+/* What router scripts count. */
+static void section_router(struct writer *out, const struct inquiry *inquiry)
+{
+    (void)inquiry;
+    struct series series;
+    for (uint32_t index = 0; series_next(&index, &series);)
+        write_series(out, &series);
+}
+
 static void section_keyspace(struct writer *out, const struct inquiry *inquiry)
 {
     if (inquiry->join) {
@@ -324,6 +360,7 @@ static const struct section {
     {"Keyspace", section_keyspace, ASKS_HOSTS},
     {"Hosts", section_hosts, 0},
     {"Nydus", section_nydus, 0},
+    {"Router", section_router, ASKED_FOR},
 };
 enum { SECTIONS = sizeof sections / sizeof *sections };
 
