@@ -267,11 +267,21 @@ static void write_host(struct writer *out, uint32_t number, const struct host *h
     writer_raw(out, "\r\n", 2);
 }
 
+static void write_quarantine(struct writer *out, const struct quarantine *quarantine)
+{
+    writer_format(out, "router_quarantined:%d\r\n", quarantine->since != 0);
+    if (quarantine->since)
+        writer_format(out, "router_quarantined_since:%lld\r\nrouter_quarantined_reason:%s\r\n",
+                      (long long)quarantine->since, quarantine->reason);
+}
+
 static void section_hosts(struct writer *out, const struct inquiry *inquiry)
 {
     const struct cluster *cluster = client_cluster(inquiry->client);
     writer_format(out, "cluster:%s\r\nhosts:%u\r\n", cluster ? cluster->name : "",
                   cluster ? cluster->count : 0);
+    if (cluster)
+        write_quarantine(out, &cluster->quarantine);
     for (uint32_t i = 0; cluster && i < cluster->count; i++) {
         write_host(out, i, cluster->hosts[i]);
     }
