@@ -1,6 +1,7 @@
 /* Nydus, a routing server for Redis. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/check_command.h"
+#include "server/diff_command.h"
 #include "server/master.h"
 #include "server/options.h"
 #include "server/route_command.h"
@@ -12,6 +13,8 @@ static int run(const struct options *options)
         return check_command(options->path);
     case OPTIONS_ROUTE:
         return route_command(options->path, options->commands, options->command_count);
+    case OPTIONS_DIFF:
+        return diff_command(options->old_path, options->path);
     case OPTIONS_VERSION:
         options_print_version();
         return 0;

@@ -36,7 +36,7 @@ describe("nydus", function()
       local code, out, err = run({ "--help", "--nonsense" })
       assert.equal(0, code)
       assert.equal("", err)
-      local words = { "--check", "--route", "--version", "--help", "HUP", "TERM", "USR1" }
+      local words = { "--check", "--route", "--diff", "--version", "--help", "HUP", "TERM", "USR1" }
       for _, word in ipairs(words) do has(out, word) end
       for line in out:gmatch("[^\n]+") do assert.is_true(#line <= 80, line) end
     end)
@@ -48,6 +48,8 @@ describe("nydus", function()
       { "unknown option -x", "-x" },
       { "one configuration file is enough", "a.lua", "b.lua" },
       { "--route needs a command", "--route" },
+      { "--diff needs the old configuration", "--diff" },
+      { "unknown option --diffs", "--diffs" },
     }
     it("is one line with a hint and exit code 2", function()
       for _, case in ipairs(bad) do

@@ -111,6 +111,20 @@ hash_function *hash_function_find(enum hash_kind kind, unsigned variant)
     return (variant & HASH_SIGNED_BYTES) && row->sign ? row->sign : row->plain;
 }
 
+uint64_t hash_range(hash_function *function)
+{
+    static const struct {
+        hash_function *function;
+        uint64_t range;
+    } narrow[] = {{hash_crc32_15bits, 1u << 15}, {hash_crc16_plain, 1u << 16}, {hash_crc16_wide, 0}};
+    for (size_t i = 0; i < sizeof narrow / sizeof *narrow; i++) {
+        if (narrow[i].function == function) {
+            return narrow[i].range;
+        }
+    }
+    return (uint64_t)1 << 32;
+}
+
 uint32_t hash_key(enum hash_kind kind, unsigned variant, const char *key, size_t size)
 {
     return (uint32_t)hash_function_find(kind, variant)(key, size);

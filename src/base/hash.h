@@ -40,6 +40,10 @@ const char *hash_kind_name(enum hash_kind kind);
 /* The function for many calls, found once. */
 hash_function *hash_function_find(enum hash_kind kind, unsigned variant);
 
+/* The low 32 bits of its hashes are the numbers from 0 to below this, each as likely; 0: some are likelier
+ * than others. */
+uint64_t hash_range(hash_function *function);
+
 /* One key, 32 bits of hash (the low half of xxh64). */
 uint32_t hash_key(enum hash_kind kind, unsigned variant, const char *key, size_t size);
 

@@ -149,6 +149,23 @@ static void ketama_explain(const struct router *router, uint64_t hash, char *tex
              number + 1, ring->count);
 }
 
+static uint64_t ketama_period(const struct router *router, uint64_t *runs)
+{
+    const struct ketama *ketama = router->state;
+    *runs = (uint64_t)ketama->ring.count + 1;
+    return (uint64_t)1 << 32;
+}
+
+static uint32_t ketama_run(const struct router *router, uint32_t hash, uint32_t *last)
+{
+    const struct ketama *ketama = router->state;
+    const struct ring_point *point = ketama_find(ketama, hash);
+    *last = point->value;
+    if (ketama->strictly_after)
+        *last = hash == UINT32_MAX ? hash : point->value - 1;
+    return point->owner;
+}
+
 const struct strategy strategy_ketama = {
     .name = "ketama",
     .key_use = KEY_HASH_32,
@@ -158,4 +175,6 @@ const struct strategy strategy_ketama = {
     .rebuild = ketama_rebuild,
     .pick = ketama_pick,
     .explain = ketama_explain,
+    .period = ketama_period,
+    .run = ketama_run,
 };

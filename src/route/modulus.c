@@ -94,6 +94,19 @@ static void modulus_explain(const struct router *router, uint64_t hash, char *te
              modulus->table.size, place, router->up[host] ? "" : ", whose host is down");
 }
 
+static uint64_t modulus_period(const struct router *router, uint64_t *runs)
+{
+    const struct modulus *modulus = router->state;
+    return *runs = modulus->table.size;
+}
+
+static uint32_t modulus_run(const struct router *router, uint32_t hash, uint32_t *last)
+{
+    const struct modulus *modulus = router->state;
+    *last = hash;
+    return modulus->table.hosts[modulus_place(modulus, hash)];
+}
+
 const struct strategy strategy_modulus = {
     .name = "modulus",
     .key_use = KEY_HASH_32,
@@ -102,4 +115,6 @@ const struct strategy strategy_modulus = {
     .rebuild = modulus_rebuild,
     .pick = modulus_pick,
     .explain = modulus_explain,
+    .period = modulus_period,
+    .run = modulus_run,
 };

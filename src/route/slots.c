@@ -70,6 +70,23 @@ static void slots_explain(const struct router *router, uint64_t hash, char *text
     snprintf(text, size, "slot %" PRIu32 "%s", slot, router->up[hosts[slot]] ? "" : ", whose host is down");
 }
 
+static uint64_t slots_period(const struct router *router, uint64_t *runs)
+{
+    *runs = router->count;
+    return SLOTS;
+}
+
+static uint32_t slots_run(const struct router *router, uint32_t hash, uint32_t *last)
+{
+    const uint16_t *hosts = router->state;
+    uint32_t slot = hash % SLOTS, end = slot;
+    while (end + 1 < SLOTS && hosts[end + 1] == hosts[slot]) {
+        end++;
+    }
+    *last = hash + (end - slot);
+    return hosts[slot];
+}
+
 const struct strategy strategy_slots = {
     .name = "slots",
     .key_use = KEY_HASH_32,
@@ -77,4 +94,6 @@ const struct strategy strategy_slots = {
     .destroy = slots_destroy,
     .pick = slots_pick,
     .explain = slots_explain,
+    .period = slots_period,
+    .run = slots_run,
 };

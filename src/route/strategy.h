@@ -49,6 +49,11 @@ struct strategy {
     int (*pick)(struct router *router, uint64_t hash);
     /* Words for router_explain, without a change to anything. */
     void (*explain)(const struct router *router, uint64_t hash, char *text, size_t size);
+    /* For overlap.c, all hosts being up; NULL: the choice is no matter of runs of 32-bit hashes.
+     * period: in each half of the 2^32 hashes the choice repeats after so many, in about *runs runs.
+     * run: the host of a hash, and the last hash of those behind it that have the same one. */
+    uint64_t (*period)(const struct router *router, uint64_t *runs);
+    uint32_t (*run)(const struct router *router, uint32_t hash, uint32_t *last);
 };
 
 extern const struct strategy strategy_modulus, strategy_ketama, strategy_round_robin, strategy_random,

@@ -4,7 +4,6 @@
 
 #include "base/crowd.h"
 #include "base/log.h"
-#include "base/series.h"
 #include "server/master.h"
 #include "server/worker.h"
 
@@ -228,8 +227,6 @@ static void hand_ended(struct master *master, uint32_t slot, int status)
         else
             hand_schedule(hand, slot);
     }
-    if (slot >= master->crew.wanted)
-        series_settle(slot);
     hand->leaving = false;
     master_worker_ended(master, slot, text);
 }

@@ -22,6 +22,9 @@ static const char help[] = "Usage: nydus [options] [config.lua]\n"
                            "  --route COMMAND    print where a command would go and why, for example\n"
                            "                     --route 'GET user:1'; may be repeated; - reads commands\n"
                            "                     from standard input, one per line\n"
+                           "  --diff OLD.lua     print what share of the keys config.lua moves, per cluster\n"
+                           "                     and from where to where, and which hosts come and go;\n"
+                           "                     exact for rings, else from 100,000 sampled keys\n"
                            "  --version          print the version and those of the libraries\n"
                            "  --help             print this\n"
                            "\n"
@@ -63,12 +66,44 @@ static void add_command(struct options *options, const char *text)
     options->commands[options->command_count++] = text;
 }
 
+static void add_old(struct options *options, const char *text)
+{
+    options->action = OPTIONS_DIFF;
+    options->old_path = text;
+}
+
 static bool add_path(struct options *options, const char *text)
 {
     if (options->path)
         return wrong("one configuration file is enough, \"%s\" is one too many", text);
     options->path = text;
     return true;
+}
+
+/* Options that have a value: "--route COMMAND" or "--route=COMMAND". */
+static const struct valued {
+    const char *name;
+    void (*add)(struct options *options, const char *text);
+    const char *missing; /* a sentence for "%s" */
+} valued[] = {
+    {"--route", add_command, "%s needs a command, as in --route 'GET user:1'"},
+    {"--diff", add_old, "%s needs the old configuration, as in --diff old.lua config.lua"},
+};
+
+static bool read_valued(struct options *options, const char *text, const char **next)
+{
+    for (size_t i = 0; i < sizeof valued / sizeof *valued; i++) {
+        size_t size = strlen(valued[i].name);
+        if (strncmp(text, valued[i].name, size) != 0 || (text[size] && text[size] != '='))
+            continue;
+        if (!text[size] && !*next)
+            return wrong(valued[i].missing, text);
+        valued[i].add(options, text[size] ? text + size + 1 : *next);
+        if (!text[size])
+            *next = NULL;
+        return true;
+    }
+    return wrong("unknown option %s", text);
 }
 
 /* An option; *next is the argument after it, and NULL once it was used. */
@@ -80,15 +115,8 @@ static bool read_option(struct options *options, const char *text, const char **
         options->action = OPTIONS_VERSION;
     } else if (!strcmp(text, "--help") || !strcmp(text, "-h")) {
         options->action = OPTIONS_HELP;
-    } else if (!strncmp(text, "--route=", 8)) {
-        add_command(options, text + 8);
-    } else if (!strcmp(text, "--route")) {
-        if (!*next)
-            return wrong("%s needs a command, as in --route 'GET user:1'", text);
-        add_command(options, *next);
-        *next = NULL;
     } else {
-        return wrong("unknown option %s", text);
+        return read_valued(options, text, next);
     }
     return true;
 }

@@ -8,6 +8,7 @@ enum options_action {
     OPTIONS_RUN,   /* serve */
     OPTIONS_CHECK, /* --check */
     OPTIONS_ROUTE, /* --route, once or more */
+    OPTIONS_DIFF,  /* --diff */
     OPTIONS_VERSION,
     OPTIONS_HELP
 };
@@ -15,6 +16,7 @@ enum options_action {
 struct options {
     enum options_action action;
     const char *path;      /* config.lua */
+    const char *old_path;  /* of --diff, or NULL */
     const char **commands; /* of --route, in order; owned array of borrowed texts */
     size_t command_count;
 };
