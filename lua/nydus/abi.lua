@@ -5,6 +5,7 @@
 --   abi.open(native)   once per state; then:
 --   abi.batch          struct nydus_batch: the queries that Lua is asked for
 --   abi.guard          struct nydus_guard: the stop flag
+--   abi.state          struct nydus_state: what scripts share with all workers, the clock
 --   abi.target         the ctype of targets, struct nydus_target
 --   abi.NO_ROUTE, abi.LOOSE   what batch.out may hold beside a target
 local ffi = require("ffi")
@@ -20,6 +21,7 @@ function M.open(native)
   ffi.cdef("int memcmp(const void *, const void *, size_t); void *memchr(const void *, int, size_t);")
   M.batch = ffi.cast("struct nydus_batch *", native.batch)
   M.guard = ffi.cast("struct nydus_guard *", native.guard)
+  M.state = ffi.cast("struct nydus_state *", native.state)
   M.target = ffi.typeof("struct nydus_target")
   M.NO_ROUTE = tonumber(ffi.C.NYDUS_NO_ROUTE)
   M.LOOSE = tonumber(ffi.C.NYDUS_LOOSE)

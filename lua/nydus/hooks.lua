@@ -14,13 +14,24 @@ local target = require("nydus.target")
 local M = {}
 
 local ENTRIES = {}
+local native
 
 function ENTRIES.route(value)
   return target.id(value)
 end
 
+-- Answers from when the router has failed too often until the next reload.
+function ENTRIES.fallback(value, index)
+  local id, message = target.id(value)
+  if not id then
+    return nil, "fallback: " .. message
+  end
+  native.fallback(index, id)
+  return true
+end
+
 -- Hooks of later versions, so that a script made for one is told so.
-for _, name in ipairs({ "check", "fallback", "keep", "on_reply", "retry", "stop" }) do
+for _, name in ipairs({ "check", "keep", "on_reply", "retry", "stop" }) do
   ENTRIES[name] = function()
     return nil, ("the hook '%s' is not supported yet"):format(name)
   end
@@ -32,7 +43,9 @@ for name in pairs(ENTRIES) do
 end
 table.sort(NAMES)
 
-function M.setup(_) end
+function M.setup(bindings)
+  native = bindings
+end
 
 -- Is it a table of hooks? Other tables are lists of targets.
 local function is_table_of_hooks(value)

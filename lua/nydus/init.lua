@@ -9,14 +9,20 @@
 --   nydus.command{ GET = t, read = t, write = t, default = t }
 --   nydus.all split failover hedge shadow               targets that act: see nydus.actions
 --   nydus.every after                                  what happens without a request: see nydus.events
+--   nydus.counter gauge histogram limiter              shared by all workers: see nydus.series, nydus.limiter
+--   nydus.now random log                               see nydus.clock, nydus.log
 --
 -- For the runtime: init.create(native) -> { api =, clusters = by index }
 local actions = require("nydus.actions")
+local clock = require("nydus.clock")
 local events = require("nydus.events")
+local limiter = require("nydus.limiter")
+local log = require("nydus.log")
 local reader = require("nydus.config.reader")
 local reply = require("nydus.reply")
 local router_options = require("nydus.config.router")
 local schema = require("nydus.config.schema")
+local series = require("nydus.series")
 local suggest = require("nydus.config.suggest")
 local target = require("nydus.target")
 
@@ -297,6 +303,10 @@ function M.create(native)
   make_answers(native, api)
   actions.add(api, native)
   events.add(api, native)
+  series.add(api, native)
+  limiter.add(api, native)
+  log.add(api, native)
+  clock.add(api)
   target.methods.cluster = { host = find_host }
   target.methods.router = { pick = make_pick(native) }
   return { api = strict(api), clusters = by_index }

@@ -16,6 +16,7 @@ local events = require("nydus.events")
 local guard = require("nydus.guard")
 local hooks = require("nydus.hooks")
 local init = require("nydus.init")
+local limiter = require("nydus.limiter")
 local limits = require("nydus.limits")
 local request = require("nydus.request")
 local sandbox = require("nydus.sandbox")
@@ -93,6 +94,7 @@ end
 
 local function run(index, path)
   nydus = nydus or init.create(native)
+  limiter.load(current.clusters[index + 1].name)
   local box = sandbox.new({
     bundle = files,
     folder = M.folder,

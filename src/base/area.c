@@ -14,9 +14,9 @@ enum { THINGS = 2048, PAGE = 4096 };
 
 /* The head of the mapping; rows follow, then the heap. */
 struct area {
-    struct lock lock;     /* for making things */
-    uint32_t count;       /* of things: the last word that is written for a new one */
-    uint32_t rows;        /* that there is room for */
+    struct lock lock; /* for making things */
+    uint32_t count;   /* of things: the last word that is written for a new one */
+    uint32_t rows;    /* that there is room for */
     struct area_thing things[THINGS];
 } __attribute__((aligned(PAGE)));
 
@@ -34,10 +34,10 @@ static const struct kind {
     [AREA_DICTIONARY] = {"shared dictionary", AREA_DICTIONARY, AREA_DICTIONARY, 256},
 };
 
-static struct area *area, *shared;
+static struct area *area;
 static uint32_t own_row;
 static const uint32_t private_count = 1;
-static const uint32_t *row_count = &private_count, *shared_count;
+static const uint32_t *row_count = &private_count;
 
 /* ---- the mapping ---- */
 
@@ -61,16 +61,22 @@ static struct area *area_map(uint32_t rows)
 
 bool area_share(uint32_t most, const uint32_t *count)
 {
-    shared = area_map(most);
-    shared_count = count;
-    return shared != NULL;
+    area = area_map(most + 1);
+    row_count = count;
+    own_row = most;
+    return area != NULL;
 }
 
 void area_use(uint32_t worker)
 {
-    area = shared;
-    row_count = shared_count;
     own_row = worker;
+}
+
+void area_leave(void)
+{
+    area = NULL;
+    row_count = &private_count;
+    own_row = 0;
 }
 
 static struct area *area_own(void)

@@ -3,7 +3,7 @@
  * the server ends, so that a reload, or the worker that takes a dead one's
  * place, finds it again.
  *
- * A process that is no worker (the master, --check, specs) has an area of its
+ * What is no server (--check, specs, the loader of a reload) has an area of its
  * own, made when it is first asked for. Memory is only what is touched. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
@@ -14,31 +14,33 @@
 enum area_kind { AREA_COUNTER, AREA_GAUGE, AREA_HISTOGRAM, AREA_LIMITER, AREA_DICTIONARY, AREA_KINDS };
 
 enum {
-    AREA_NAME = 128,            /* bytes of a name, with its NUL */
-    AREA_ROW = 160 * 1024,      /* bytes that each worker has for itself: see base/series.h */
+    AREA_NAME = 128,               /* bytes of a name, with its NUL */
+    AREA_ROW = 160 * 1024,         /* bytes that each worker has for itself: see base/series.h */
     AREA_HEAP = 256 * 1024 * 1024, /* bytes for all that has a size of its own */
 };
 
 struct area_thing {
-    uint32_t kind;  /* enum area_kind */
-    uint32_t place; /* how many were there before it: counters and gauges count together */
+    uint32_t kind;         /* enum area_kind */
+    uint32_t place;        /* how many were there before it: counters and gauges count together */
     uint64_t offset, size; /* in the heap; size 0: it has nothing there */
     char name[AREA_NAME];
 };
 
-/* Maps an area for rows of `most` workers; *count is how many there are by now.
- * false with errno when there is no room. */
+/* Maps an area for rows of `most` workers; *count is how many there are by now. The master's own row is
+ * another, which nobody reads. false with errno when there is no room. */
 bool area_share(uint32_t most, const uint32_t *count) __attribute__((warn_unused_result));
 /* This process is that worker from now on. */
 void area_use(uint32_t worker);
+/* This process is for trying a configuration: it has an area of its own. */
+void area_leave(void);
 
 /* What is to be found, and how it is made if there is none of that name. */
 struct area_wish {
     enum area_kind kind;
     const char *name;
     size_t name_size;
-    size_t size;                              /* bytes in the heap, which are 0 at first */
-    void (*make)(void *memory, size_t size);  /* may write to the first 4 KB before others see it; or NULL */
+    size_t size;                             /* bytes in the heap, which are 0 at first */
+    void (*make)(void *memory, size_t size); /* may write to the first 4 KB before others see it; or NULL */
 };
 
 /* The thing, good for ever. One that is there already keeps its size. NULL with a sentence in `error`:

@@ -46,6 +46,7 @@ void cluster_destroy(struct cluster *cluster)
     for (uint32_t i = 0; i < cluster->count; i++)
         host_release(cluster->hosts[i]);
     accounts_destroy(cluster->accounts);
+    quarantine_deinit(&cluster->quarantine);
     free(cluster->hosts);
     free(cluster->host_targets);
     free(cluster->name);

@@ -3,6 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include "proxy/host.h"
+#include "proxy/quarantine.h"
 #include "route/target.h"
 
 struct accounts;
@@ -26,6 +27,7 @@ struct cluster {
     struct accounts *accounts; /* owned; NULL: clients need no password and may do everything */
 
     /* Changing at run time */
+    struct quarantine quarantine; /* of its router, when that is a script */
     struct lesson *lesson; /* what its hosts have taught; NULL: nobody has asked for it yet */
     uint64_t databases; /* those of the first 64 that a SELECT has found, one bit each */
     bool resp3;         /* a host has said that it speaks RESP3 */

@@ -13,6 +13,7 @@
 
 #include "base/board.h"
 #include "base/crowd.h"
+#include "base/series.h"
 #include "base/stats.h"
 #include "base/tally.h"
 #include "base/usage.h"
@@ -266,11 +267,21 @@ static void write_host(struct writer *out, uint32_t number, const struct host *h
     writer_raw(out, "\r\n", 2);
 }
 
+static void write_quarantine(struct writer *out, const struct quarantine *quarantine)
+{
+    writer_format(out, "router_quarantined:%d\r\n", quarantine->since != 0);
+    if (quarantine->since)
+        writer_format(out, "router_quarantined_since:%lld\r\nrouter_quarantined_reason:%s\r\n",
+                      (long long)quarantine->since, quarantine->reason);
+}
+
 static void section_hosts(struct writer *out, const struct inquiry *inquiry)
 {
     const struct cluster *cluster = client_cluster(inquiry->client);
     writer_format(out, "cluster:%s\r\nhosts:%u\r\n", cluster ? cluster->name : "",
                   cluster ? cluster->count : 0);
+    if (cluster)
+        write_quarantine(out, &cluster->quarantine);
     for (uint32_t i = 0; cluster && i < cluster->count; i++) {
         write_host(out, i, cluster->hosts[i]);
     }
@@ -290,6 +301,41 @@ static void section_nydus(struct writer *out, const struct inquiry *inquiry)
                   "nydus_config_last_reload_error:%s\r\n",
                   board->workers, board->generation, (unsigned long long)board->config_hash, board->reloads,
                   board->last_reload_success, reason);
+}
+
+/* As few digits as say it exactly. */
+static void write_number(struct writer *out, const char *name, double value)
+{
+    char text[40];
+    snprintf(text, sizeof text, "%.15g", value);
+    if (strtod(text, NULL) != value)
+        snprintf(text, sizeof text, "%.17g", value);
+    writer_format(out, "%s%s", name, text);
+}
+
+static void write_series(struct writer *out, const struct series *series)
+{
+    struct series_histogram sum;
+    writer_format(out, "%s:", series->name);
+    if (series->kind != AREA_HISTOGRAM) {
+        write_number(out, "", series_sum(series->place));
+    } else {
+        series_histogram(series->place, &sum);
+        writer_format(out, "count=%llu", (unsigned long long)series_count(&sum));
+        write_number(out, ",sum=", sum.sum);
+        writer_format(out, ",p50=%.3g,p99=%.3g,p99.9=%.3g", series_quantile(&sum, 0.5),
+                      series_quantile(&sum, 0.99), series_quantile(&sum, 0.999));
+    }
+    writer_raw(out, "\r\n", 2);
+}
+
+/* What router scripts count. */
+static void section_router(struct writer *out, const struct inquiry *inquiry)
+{
+    (void)inquiry;
+    struct series series;
+    for (uint32_t index = 0; series_next(&index, &series);)
+        write_series(out, &series);
 }
 
 static void section_keyspace(struct writer *out, const struct inquiry *inquiry)
@@ -324,6 +370,7 @@ static const struct section {
     {"Keyspace", section_keyspace, ASKS_HOSTS},
     {"Hosts", section_hosts, 0},
     {"Nydus", section_nydus, 0},
+    {"Router", section_router, ASKED_FOR},
 };
 enum { SECTIONS = sizeof sections / sizeof *sections };
 

@@ -19,6 +19,7 @@
 #include "route/router.h"
 
 struct client;  /* proxy/client.h, */
+struct cluster; /* proxy/cluster.h, */
 struct host;    /* proxy/host.h, */
 struct request; /* proxy/request.h; only carried here */
 
@@ -136,6 +137,8 @@ struct target {
         struct {
             int ref;    /* the script layer's handle of the Lua function */
             char *name; /* file:line, owned */
+            struct cluster *owner; /* whose script it came with */
+            bool spare; /* it decides for the fallback */
         } function;
     };
 };

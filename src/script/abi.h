@@ -77,3 +77,36 @@ struct nydus_batch {
     int32_t out[NYDUS_BATCH];
     struct nydus_view views[NYDUS_BATCH];
 };
+
+/* ---- what scripts share with all workers, and the clock; see base/series.h, base/limiter.h ---- */
+
+/* Counters, gauges and histograms as Lua holds them. */
+struct nydus_counter {
+    const uint32_t place_;
+};
+struct nydus_gauge {
+    const uint32_t place_;
+};
+struct nydus_histogram {
+    const uint32_t place_;
+};
+
+/* struct limiter */
+struct limiter_buckets;
+struct nydus_limiter {
+    struct limiter_buckets *const buckets_;
+    const double interval_, depth_;
+};
+
+struct nydus_state {
+    double *numbers; /* series_own */
+    double (*sum)(uint32_t place);
+    void (*observe)(uint32_t place, double value);
+    double (*histogram_count)(uint32_t place);
+    double (*histogram_sum)(uint32_t place);
+    double (*histogram_quantile)(uint32_t place, double part);
+    double (*allow)(const struct nydus_limiter *limiter, const char *key, size_t size, double cost);
+    double (*now)(void);    /* Unix time in seconds, the same throughout a call into Lua */
+    double (*random)(void); /* from 0 up to, but without, 1 */
+    bool (*log_enabled)(int32_t level);
+};

@@ -92,18 +92,33 @@ static int function(lua_State *L)
     struct target_set *set = bind_set(L);
     const char *name = luaL_checkstring(L, 2);
     lua_pushvalue(L, 1);
-    return bind_push_target(L, target_function(set, luaL_ref(L, LUA_REGISTRYINDEX), name));
+    struct target *made = target_function(set, luaL_ref(L, LUA_REGISTRYINDEX), name);
+    made->function.owner = bind_script(L)->decider.owner;
+    made->function.spare = bind_script(L)->decider.spare;
+    return bind_push_target(L, made);
+}
+
+static struct cluster *check_cluster(lua_State *L)
+{
+    const struct generation *generation = bind_script(L)->generation;
+    lua_Integer index = luaL_checkinteger(L, 1);
+    luaL_argcheck(L, index >= 0 && (uint64_t)index < generation->count, 1, "no such cluster");
+    return generation->clusters[index];
 }
 
 /* cluster(index) -> id */
 static int cluster(lua_State *L)
 {
     struct target_set *set = bind_set(L);
-    const struct generation *generation = bind_script(L)->generation;
-    lua_Integer index = luaL_checkinteger(L, 1);
-    luaL_argcheck(L, index >= 0 && (uint64_t)index < generation->count, 1, "no such cluster");
-    const struct cluster *named = generation->clusters[index];
+    const struct cluster *named = check_cluster(L);
     return bind_push_target(L, target_cluster(set, &named->root, named->name));
+}
+
+/* fallback(index, id): what answers while the router of that cluster is quarantined */
+static int fallback(lua_State *L)
+{
+    check_cluster(L)->quarantine.fallback = bind_target(L, 2);
+    return 0;
 }
 
 void bind_targets(struct script *script)
@@ -115,4 +130,5 @@ void bind_targets(struct script *script)
     bind_add(script, "command", command);
     bind_add(script, "func", function);
     bind_add(script, "cluster", cluster);
+    bind_add(script, "fallback", fallback);
 }

@@ -50,6 +50,7 @@ void bindings_push(struct script *script)
     bind_routers(script);
     bind_strings(script);
     bind_time(script);
+    bind_state(script);
     lua_pushstring(L, script_abi_text);
     lua_setfield(L, -2, "abi");
     lua_pushlightuserdata(L, script->decider.batch);

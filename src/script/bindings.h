@@ -34,6 +34,7 @@ void bind_routers(struct script *script);
 void bind_facts(struct script *script);
 void bind_strings(struct script *script);
 void bind_time(struct script *script);
+void bind_state(struct script *script);
 
 /* The target whose number is argument `i`. */
 struct target *bind_target(lua_State *L, int i);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/stats.h"
+#include "proxy/cluster.h"
 #include "script/view.h"
 
 #include <ev.h>
@@ -121,8 +122,8 @@ static void batch_fill(struct decider *decider, struct query **queries, size_t c
     batch->count = (int32_t)count;
 }
 
-/* The call ended early, at the query batch->cur. */
-static void batch_error(struct decider *decider, const struct target *function, int status,
+/* The call ended early, at the query batch->cur. true: so often that the router is out of service now. */
+static bool batch_error(struct decider *decider, const struct target *function, int status,
                         struct query **queries)
 {
     struct nydus_batch *batch = decider->batch;
@@ -130,9 +131,19 @@ static void batch_error(struct decider *decider, const struct target *function, 
     char text[512];
     describe(decider, function, status, text, sizeof text);
     lua_settop(L, 0);
-    query_fail(decider, queries[batch->cur], text);
+    struct query *query = queries[batch->cur];
+    query_fail(decider, query, text);
     batch->out[batch->cur] = NYDUS_NO_ROUTE;
     batch->cur++;
+    return quarantine_failed(decider->owner, decider->state->stopped || status == LUA_ERRMEM, query->error);
+}
+
+/* The rest goes where the cluster's commands go from now on. */
+static void batch_pass_on(struct decider *decider)
+{
+    struct nydus_batch *batch = decider->batch;
+    while (batch->cur < batch->count)
+        batch->out[batch->cur++] = (int32_t)decider->owner->root->id;
 }
 
 static void batch_refuse(struct decider *decider, const struct target *function, struct query **queries)
@@ -147,13 +158,14 @@ static void batch_refuse(struct decider *decider, const struct target *function,
     }
 }
 
-static void batch_run(struct decider *decider, const struct target *function, struct query **queries)
+static void batch_run(struct decider *decider, const struct target *function, struct query **queries,
+                      uint64_t now)
 {
     struct nydus_batch *batch = decider->batch;
     struct state *state = decider->state;
     int stops = 0;
     bool again = false; /* the query at cur has been asked twice */
-    int32_t failed = -1;
+    int32_t failed = -1, asked = 0;
     while (batch->cur < batch->count) {
         lua_rawgeti(state->L, LUA_REGISTRYINDEX, function->function.ref);
         int status = state_call(state, 0, 0, &batch->cur, GUARD_STEP_LIMIT);
@@ -169,10 +181,18 @@ static void batch_run(struct decider *decider, const struct target *function, st
             lua_pushnil(state->L);
         }
         stops += state->stopped;
-        batch_error(decider, function, status, queries);
-        if (stops == DECIDE_STOPS)
+        quarantine_asked(decider->owner, (uint32_t)(failed + 1 - asked), now);
+        asked = failed + 1;
+        if (batch_error(decider, function, status, queries)) {
+            batch_pass_on(decider);
+            return;
+        }
+        if (stops == DECIDE_STOPS) {
             batch_refuse(decider, function, queries);
+            return;
+        }
     }
+    quarantine_asked(decider->owner, (uint32_t)(batch->count - asked), now);
 }
 
 /* A function of a cluster that names its own cluster would be asked again, without end. */
@@ -198,6 +218,7 @@ static void batch_take(struct decider *decider, const struct target *function, s
             snprintf(text, sizeof text, "%s: returned its own cluster, which would ask it again",
                      function->function.name);
             query_fail(decider, query, text);
+            quarantine_failed(decider->owner, false, query->error);
         }
     }
 }
@@ -223,17 +244,30 @@ static unsigned turn_now(const struct decider *decider)
     return decider->loop ? ev_iteration(decider->loop) : (unsigned)(seconds_now() / 5);
 }
 
+/* These were on their way when the router was taken out of service. */
+static void pass_on(struct decider *decider, struct query **queries, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        queries[i]->target = decider->owner->root;
+}
+
 void decide(void *context, const struct target *function, struct query **queries, size_t count)
 {
     struct decider *decider = context;
+    decider->owner = function->function.owner;
+    decider->spare = function->function.spare;
     scrap_turn(&decider->scrap, turn_now(decider));
     if (decider->set->left_count)
         forget_clients(decider);
     for (size_t first = 0; first < count; first += NYDUS_BATCH) {
         size_t here = count - first < NYDUS_BATCH ? count - first : NYDUS_BATCH;
+        if (quarantine_retired(function)) {
+            pass_on(decider, queries + first, here);
+            continue;
+        }
         uint64_t begun = clock_ns();
         batch_fill(decider, queries + first, here);
-        batch_run(decider, function, queries + first);
+        batch_run(decider, function, queries + first, begun);
         batch_take(decider, function, queries + first, here);
         decider->counters.batches++;
         decider->counters.queries += here;

@@ -19,6 +19,8 @@ struct decider {
     struct state *state;
     struct ev_loop *loop; /* whose turns count; NULL: there is none (checks, specs) */
     struct target_set *set;
+    struct cluster *owner; /* whose script runs, or was the last to run */
+    bool spare;            /* and that for the fallback */
     struct nydus_batch *batch;
     int slots;            /* the Lua table of what scripts keep for clients, by client id; 0: none yet */
     uint64_t next_handle; /* never used twice, never 0 */

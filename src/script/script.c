@@ -202,6 +202,8 @@ struct target *script_router(struct script *script, struct cluster *cluster, con
 {
     lua_State *L = script->state.L;
     script->routes = true;
+    script->decider.owner = cluster;
+    cluster->quarantine.file = xstrdup(path + (strncmp(path, "./", 2) == 0 ? 2 : 0));
     script_push_runtime(script, "load_router");
     lua_pushinteger(L, (lua_Integer)cluster->index);
     lua_pushstring(L, path);
@@ -216,12 +218,16 @@ bool script_finish(struct script *script, char **error)
 {
     const struct generation *generation = script->generation;
     for (uint32_t i = 0; generation && i < generation->count; i++) {
-        const struct cluster *cluster = generation->clusters[i];
+        struct cluster *cluster = generation->clusters[i];
         const struct target *at = cluster->root ? target_find_cycle(cluster->root) : NULL;
         if (at) {
             *error = xformat("clusters.%s.router: it leads back to itself through a %s%s%s", cluster->name,
                              target_kind_name(at->kind), at->kind == TARGET_CLUSTER ? " " : "",
                              at->kind == TARGET_CLUSTER ? at->cluster.name : "");
+            return false;
+        }
+        if (!quarantine_setup(cluster)) {
+            *error = xformat("clusters.%s.router: its fallback leads back to itself", cluster->name);
             return false;
         }
     }

@@ -52,7 +52,12 @@ static void print_cluster(const struct generation *generation, const struct clus
     print_users(config);
     print_hosts(config);
     printf("  router%s%s\n", config->router.text ? "  " : "", config->router.text ? config->router.text : "");
-    tree_print(stdout, generation_find(generation, config->name)->root);
+    const struct cluster *cluster = generation_find(generation, config->name);
+    tree_print(stdout, cluster->root);
+    if (cluster->quarantine.fallback) {
+        printf("  fallback\n");
+        tree_print(stdout, cluster->quarantine.fallback);
+    }
 }
 
 int check_command(const char *path)

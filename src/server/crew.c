@@ -4,6 +4,7 @@
 
 #include "base/crowd.h"
 #include "base/log.h"
+#include "base/series.h"
 #include "server/master.h"
 #include "server/worker.h"
 
@@ -227,6 +228,8 @@ static void hand_ended(struct master *master, uint32_t slot, int status)
         else
             hand_schedule(hand, slot);
     }
+    if (slot >= master->crew.wanted)
+        series_settle(slot);
     hand->leaving = false;
     master_worker_ended(master, slot, text);
 }

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/loader.h"
 
+#include "base/area.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "server/crew.h"
@@ -25,6 +26,7 @@ static const char PLAN = 'P', PROBLEMS = '!';
 static void __attribute__((noreturn)) child_run(const char *path, int out, pid_t parent)
 {
     log_set_name("loader");
+    area_leave();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     FILE *file = getppid() == parent ? fdopen(out, "w") : NULL;
     if (!file)

@@ -1,0 +1,203 @@
+/* For Lua: what scripts share with all workers (series, limiters), the clock,
+ * random numbers, the log. Lua calls most of it by FFI, in compiled code. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "script/bindings.h"
+
+#include "base/limiter.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/series.h"
+
+#include <lauxlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+enum { ERROR_SIZE = 200 };
+
+/* ---- time ---- */
+
+/* The clocks of one call into Lua, which guard.calls counts: what a decision asks is asked at one time. */
+static struct {
+    uint32_t call;
+    bool read;
+    double unix_time;
+    uint64_t monotonic;
+} clocks;
+
+static void clocks_read(void)
+{
+    if (clocks.read && clocks.call == guard.calls)
+        return;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    clocks.unix_time = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+    clocks.monotonic = limiter_now();
+    clocks.call = guard.calls;
+    clocks.read = true;
+}
+
+static double unix_time(void)
+{
+    clocks_read();
+    return clocks.unix_time;
+}
+
+static double random_part(void)
+{
+    return (double)(random_next() >> 11) * 0x1p-53;
+}
+
+/* ---- series ---- */
+
+static double histogram_count(uint32_t place)
+{
+    struct series_histogram sum;
+    series_histogram(place, &sum);
+    return (double)series_count(&sum);
+}
+
+static double histogram_sum(uint32_t place)
+{
+    struct series_histogram sum;
+    series_histogram(place, &sum);
+    return sum.sum;
+}
+
+static double histogram_quantile(uint32_t place, double part)
+{
+    struct series_histogram sum;
+    series_histogram(place, &sum);
+    return series_quantile(&sum, part);
+}
+
+static int push_refusal(lua_State *L, const char *message)
+{
+    lua_pushnil(L);
+    lua_pushstring(L, message);
+    return 2;
+}
+
+/* series("counter", name) -> place, or nil and why not */
+static int series(lua_State *L)
+{
+    static const char *const words[] = {"counter", "gauge", "histogram", NULL};
+    static const enum area_kind kinds[] = {AREA_COUNTER, AREA_GAUGE, AREA_HISTOGRAM};
+    int kind = luaL_checkoption(L, 1, NULL, words);
+    size_t size;
+    const char *name = luaL_checklstring(L, 2, &size);
+    char error[ERROR_SIZE];
+    uint32_t place;
+    if (!series_find(kinds[kind], name, size, &place, error, sizeof error))
+        return push_refusal(L, error);
+    lua_pushinteger(L, (lua_Integer)place);
+    return 1;
+}
+
+/* ---- limiters ---- */
+
+static double allow(const struct nydus_limiter *limiter, const char *key, size_t size, double cost)
+{
+    const struct limiter asked = {
+        .buckets = limiter->buckets_,
+        .interval = limiter->interval_,
+        .depth = limiter->depth_,
+    };
+    clocks_read();
+    return limiter_allow(&asked, key, size, cost, clocks.monotonic);
+}
+
+/* limiter(name, rate, burst) -> buckets, interval, depth, or nil and why not */
+static int limiter(lua_State *L)
+{
+    size_t size;
+    const char *name = luaL_checklstring(L, 1, &size);
+    char error[ERROR_SIZE];
+    struct limiter found;
+    if (!limiter_find(&found, name, size, luaL_checknumber(L, 2), luaL_checknumber(L, 3), error,
+                      sizeof error))
+        return push_refusal(L, error);
+    lua_pushlightuserdata(L, found.buckets);
+    lua_pushnumber(L, found.interval);
+    lua_pushnumber(L, found.depth);
+    return 3;
+}
+
+/* ---- the log ---- */
+
+/* LOG_PLACES: what lines of scripts are limited apart from each other, as good as always. */
+enum { LOG_PLACES = 256, LOG_BURST = 5, LOG_TEXT = 1000 };
+
+static struct log_place {
+    uint64_t key;
+    time_t second;
+    uint32_t said, left_out;
+} log_places[LOG_PLACES];
+
+/* May one more line be written here? *left_out: so many before it were not. */
+static bool log_pass(struct log_place *place, uint64_t key, uint32_t *left_out)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    *left_out = place->key == key && place->second != now.tv_sec ? place->left_out : 0;
+    if (place->key != key || place->second != now.tv_sec)
+        *place = (struct log_place){.key = key, .second = now.tv_sec};
+    bool pass = place->said < LOG_BURST;
+    place->said += pass;
+    place->left_out += !pass;
+    return pass;
+}
+
+/* The text for one line: without control characters, not too long. Returns its size. */
+static size_t log_text(char out[LOG_TEXT + 4], const char *text, size_t size)
+{
+    size_t used = size < LOG_TEXT ? size : LOG_TEXT;
+    for (size_t i = 0; i < used; i++)
+        out[i] = (char)((unsigned char)text[i] < ' ' || text[i] == 0x7f ? ' ' : text[i]);
+    memcpy(out + used, "...", 4);
+    return used < size ? used + 3 : used;
+}
+
+/* log_line(level, place, text): of one place and level at most five a second */
+static int log_line(lua_State *L)
+{
+    enum log_level level = (enum log_level)luaL_checkinteger(L, 1);
+    size_t place_size, size;
+    const char *place = luaL_checklstring(L, 2, &place_size), *text = luaL_checklstring(L, 3, &size);
+    uint64_t key = XXH64(place, place_size, (XXH64_hash_t)level) | 1;
+    uint32_t left_out;
+    if (!log_pass(&log_places[key / 2 % LOG_PLACES], key, &left_out))
+        return 0;
+    char line[LOG_TEXT + 4];
+    size_t used = log_text(line, text, size);
+    if (left_out)
+        log_write(level, "%.200s: %u more like this were left out", place, left_out);
+    log_write(level, "%.200s: %.*s", place, (int)used, line);
+    return 0;
+}
+
+static bool log_is_enabled(int32_t level)
+{
+    return log_enabled((enum log_level)level);
+}
+
+void bind_state(struct script *script)
+{
+    static struct nydus_state state;
+    state = (struct nydus_state){
+        .numbers = series_own(),
+        .sum = series_sum,
+        .observe = series_observe,
+        .histogram_count = histogram_count,
+        .histogram_sum = histogram_sum,
+        .histogram_quantile = histogram_quantile,
+        .allow = allow,
+        .now = unix_time,
+        .random = random_part,
+        .log_enabled = log_is_enabled,
+    };
+    bind_add(script, "series", series);
+    bind_add(script, "limiter", limiter);
+    bind_add(script, "log_line", log_line);
+    lua_pushlightuserdata(script->state.L, &state);
+    lua_setfield(script->state.L, -2, "state");
+}
