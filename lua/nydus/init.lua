@@ -8,9 +8,10 @@
 --   nydus.prefix{ ["user:"] = t, default = t }         by the longest prefix of the key
 --   nydus.command{ GET = t, read = t, write = t, default = t }
 --   nydus.all split failover hedge shadow               targets that act: see nydus.actions
---   nydus.every after                                  what happens without a request: see nydus.events
 --   nydus.counter gauge histogram limiter              shared by all workers: see nydus.series, nydus.limiter
 --   nydus.now random log                               see nydus.clock, nydus.log
+--   nydus.every after on_host                          what happens without a request: see nydus.events
+--   host.state host:down() host:up()                   see nydus.host
 --
 -- For the runtime: init.create(native) -> { api =, clusters = by index }
 local actions = require("nydus.actions")
@@ -307,6 +308,7 @@ function M.create(native)
   limiter.add(api, native)
   log.add(api, native)
   clock.add(api)
+  require("nydus.host").setup(native)
   target.methods.cluster = { host = find_host }
   target.methods.router = { pick = make_pick(native) }
   return { api = strict(api), clusters = by_index }

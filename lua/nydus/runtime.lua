@@ -7,7 +7,7 @@
 --   runtime.pack()                  all files that were read so far
 --   runtime.load_router(index, path)    the number of the cluster's target, or nil, message;
 --                                   it may raise: what the script raised
---   runtime.begin leave step place  see nydus.events
+--   runtime.begin leave step place host_changed   see nydus.events
 local abi = require("nydus.abi")
 local bundle = require("nydus.bundle")
 local config = require("nydus.config")
@@ -126,6 +126,8 @@ function M.load_router(index, path)
   return id, message
 end
 
-M.begin, M.leave, M.step, M.place = events.begin, events.leave, events.step, events.place
+for _, name in ipairs({ "begin", "leave", "step", "place", "host_changed" }) do
+  M[name] = events[name]
+end
 
 return M

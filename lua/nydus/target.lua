@@ -30,12 +30,13 @@ local objects, infos = {}, {} -- by number
 local functions = {}          -- function -> number
 local late_functions = 0
 local methods = {}            -- kind -> name -> method, filled by nydus.init
+local computed = {}           -- kind -> name -> function(object), for fields that change
 
 -- Fields that may be missing in some objects of a kind without being misspelt.
 local OPTIONAL = { host = { host = true, unix_socket_path = true } }
 local HIDDEN = { id = true, index = true, kind = true, cluster_index = true }
 
-M.methods = methods
+M.methods, M.computed = methods, computed
 
 local function describe(info)
   if info.kind == "host" then
@@ -48,7 +49,7 @@ end
 
 local function unknown_field(info, name)
   local words = {}
-  for _, list in ipairs({ info, methods[info.kind] or {} }) do
+  for _, list in ipairs({ info, methods[info.kind] or {}, computed[info.kind] or {} }) do
     for word in pairs(list) do
       if not HIDDEN[word] then
         words[#words + 1] = word
@@ -68,6 +69,11 @@ local METATYPE = {
     local method = methods[info.kind] and methods[info.kind][name]
     if method then
       return method
+    end
+    local compute = computed[info.kind] and computed[info.kind][name]
+    if compute then
+      value = compute(self)
+      return value
     elseif not (OPTIONAL[info.kind] and OPTIONAL[info.kind][name]) then
       unknown_field(info, name)
     end

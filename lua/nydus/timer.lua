@@ -9,11 +9,11 @@
 --   timers:call(place, fn, ...)   fn(...) with the next step; place: for messages
 --   timers:start()           until then time stands still for all timers
 --   timers:stop()            no timer goes on, and new ones never begin; calls still do
---   timers:trial(fn, ...)    fn(...), and what timers it made are gone; what fn returns or raises
 --   timers:step(stopped)     calls one function that is due; returns when the next one is, or nil.
 --                            It raises what the function raises: call it again. stopped: the one of
 --                            the last step ran for too long
 --   timers:place()           who is called, or was last
+--   timer.place(name, fn)    "nydus.every, routers/tenant.lua:12"
 local target = require("nydus.target")
 
 local M = {}
@@ -113,7 +113,7 @@ end
 
 -- Making them -----------------------------------------------------------------
 
-local function place_of(name, fn)
+function M.place(name, fn)
   return ("nydus.%s, %s"):format(name, target.place(fn) or "a function of the Lua library")
 end
 
@@ -141,10 +141,9 @@ function methods:add(name, seconds, fn)
     owner = self,
     handle = handle,
     fn = fn,
-    place = place_of(name, fn),
+    place = M.place(name, fn),
     period = name == "every" and seconds or nil,
     due = seconds + (self.started and self.clock() or 0),
-    trial = self.in_trial,
   }
   running[handle] = timer
   rise(self.heap, timer, #self.heap + 1)
@@ -178,28 +177,6 @@ function methods:stop()
     self:remove(self.heap[1])
   end
   self.stopped = true
-end
-
--- Those that were made in a trial.
-local function forget(self)
-  local gone = {}
-  for _, timer in ipairs(self.heap) do
-    gone[#gone + 1] = timer.trial and timer or nil
-  end
-  for _, timer in ipairs(gone) do
-    self:remove(timer)
-  end
-end
-
-function methods:trial(fn, ...)
-  self.in_trial = true
-  local ok, value = pcall(fn, ...)
-  self.in_trial = nil
-  forget(self)
-  if not ok then
-    error(value, 0)
-  end
-  return value
 end
 
 function methods:next_due()

@@ -13,6 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Seconds after which those who watch hosts are told of changes, which gather meanwhile. */
+static const double HOST_NEWS = 0.005;
+enum { HOST_LOG_BURST = 10 };
+
 static const char *text_or_nothing(const char *text)
 {
     return text ? text : "";
@@ -149,6 +153,17 @@ const char *host_away(const struct host *host)
     return reason;
 }
 
+const char *host_state(const struct host *host)
+{
+    if (host->down)
+        return "down";
+    if (host_is_connected(host))
+        return "up";
+    if (!host->links)
+        return "idle";
+    return host_away(host) ? "away" : "connecting";
+}
+
 /* With several links, one client keeps to one of them: what it writes, it can read. */
 static uint32_t host_slot(const struct host *host, const struct request *request)
 {
@@ -167,10 +182,21 @@ void host_send(struct host *host, struct request *request)
     link_send(link && link->lane == lane ? link : host_link(host, lane), request);
 }
 
+void host_changed(const struct host *host)
+{
+    ev_timer *watch = host->proxy ? host->proxy->host_watch : NULL;
+    if (!watch || ev_is_active(watch))
+        return;
+    ev_timer_set(watch, HOST_NEWS, 0.);
+    ev_timer_start(host->proxy->loop, watch);
+}
+
 static void host_mark(struct host *host, bool down)
 {
     host->down = down;
-    host->proxy->hubs_stale = true; /* channels may have moved */
+    if (host->proxy)
+        host->proxy->hubs_stale = true; /* channels may have moved */
+    host_changed(host);
     for (struct seat *seat = host->seats; seat; seat = seat->next)
         router_mark(seat->router, seat->index, !down);
 }
@@ -191,9 +217,39 @@ void host_failed(struct host *host, const char *reason)
     host_mark(host, true);
 }
 
+void host_put_down(struct host *host, double seconds, const char *reason)
+{
+    static struct log_limit limit;
+    const struct host_options *options = &host->options;
+    free(host->reason);
+    host->reason = xstrdup(reason);
+    host->failed_at = host->proxy ? host->proxy->clock : 0;
+    host->down_until = host->failed_at + seconds + PROXY_CLOCK_STEP; /* a step may end at once */
+    if (host->down)
+        return;
+    stats->hosts_marked_down++;
+    if (host->proxy && log_limit_pass(&limit, HOST_LOG_BURST))
+        log_warn("host %s of cluster %s is marked down for %g s: %s", options->identifier, options->cluster,
+                 seconds, reason);
+    host_mark(host, true);
+}
+
+void host_take_back(struct host *host)
+{
+    static struct log_limit limit;
+    host->failures = 0;
+    if (!host->down)
+        return;
+    if (host->proxy && log_limit_pass(&limit, HOST_LOG_BURST))
+        log_info("host %s of cluster %s is taken back", host->options.identifier, host->options.cluster);
+    host_mark(host, false);
+}
+
 void host_succeeded(struct host *host, bool back)
 {
     host->failures = 0;
+    if (back)
+        host_changed(host);
     for (struct link *link = back ? host->links : NULL; link; link = link->next)
         if (!link->refusal)
             link->retry_at = 0;
@@ -238,11 +294,8 @@ void host_tick(struct host *host)
         next = link->next;
         link_tick(link);
     }
-    if (!host_may_return(host))
-        return;
-    log_info("host %s of cluster %s is taken back", host->options.identifier, host->options.cluster);
-    host->failures = 0;
-    host_mark(host, false);
+    if (host_may_return(host))
+        host_take_back(host);
 }
 
 /* ---- for people ---- */

@@ -81,6 +81,18 @@ const char *host_away(const struct host *host);
 void host_failed(struct host *host, const char *reason);
 void host_succeeded(struct host *host, bool back);
 
+/* A script says so: it is down for so many seconds at least, as if it had failed
+ * (INFINITY: until host_take_back); or it is not. The host may have no proxy. */
+void host_put_down(struct host *host, double seconds, const char *reason);
+void host_take_back(struct host *host);
+
+/* Whoever watches hosts is told that this one may have changed. */
+void host_changed(const struct host *host);
+
+/* "down" (marked), "up", "away" (cannot be reached, as the links know that keep
+ * trying), "connecting" for the first time, "idle" before that. */
+const char *host_state(const struct host *host);
+
 /* Routers with `eject` sit here between generation start and end. */
 void host_seat_add(struct host *host, struct router *router, int index);
 void host_seat_remove(struct host *host, struct router *router);

@@ -539,6 +539,7 @@ static void link_end(struct link *link, const char *reason, enum link_end end)
                      link->host->options.cluster, words);
         if (end == END_FAULT && !link->dead && (!link->refusal || link->keep))
             host_failed(link->host, words);
+        host_changed(link->host);
     }
     if (link->feed)
         feed_lost(link->feed, words);

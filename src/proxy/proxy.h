@@ -26,6 +26,7 @@ struct proxy {
     struct ev_loop *loop;
     struct generation *generation; /* the current one */
     struct host *hosts;            /* registry */
+    ev_timer *host_watch;          /* is started when a host may have changed; NULL: nobody wants to know */
     struct lesson *lessons;        /* what has been learned, by cluster */
     struct listener *listeners;
     struct hub *hubs; /* what clients listen to, one for each cluster where anybody has */

@@ -74,6 +74,9 @@ struct nydus_batch {
     bool (*has_client)(const struct nydus_view *view);
     /* The id of the client, which has values to be forgotten when it leaves from now on; 0: there is none. */
     double (*slotted)(const struct nydus_view *view);
+    /* The state of a host, "up", "down" …, by the number of its target; owner: the batch's. */
+    const void *owner;
+    const char *(*host_state)(const void *owner, int32_t target);
     int32_t out[NYDUS_BATCH];
     struct nydus_view views[NYDUS_BATCH];
 };

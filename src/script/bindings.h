@@ -5,13 +5,16 @@
 #include "proxy/cluster.h"
 #include "script/callbacks.h"
 #include "script/decide.h"
+#include "script/news.h"
 
 /* The script layer's parts, as the C functions need them. */
 struct script {
     struct state state;
     struct decider decider;
     struct callbacks callbacks;
+    struct news news;
     struct generation *generation; /* NULL until script_bind */
+    struct proxy *proxy;           /* NULL: the generation serves nobody (checks, specs) */
     int runtime;                   /* references in the registry: nydus.runtime, */
     int config;                    /* the normalised configuration */
     bool routes;                   /* there is a router script, which may make garbage */
@@ -32,6 +35,7 @@ void bind_actions(struct script *script);
 void bind_targets(struct script *script);
 void bind_routers(struct script *script);
 void bind_facts(struct script *script);
+void bind_hosts(struct script *script);
 void bind_strings(struct script *script);
 void bind_time(struct script *script);
 void bind_state(struct script *script);

@@ -124,10 +124,9 @@ void callbacks_init(struct script *script)
 }
 
 /* Our own code; it may run out of memory all the same. */
-static void callbacks_tell(struct script *script, const char *what)
+void callbacks_tell(struct script *script, int arguments)
 {
-    script_push_runtime(script, what);
-    int status = state_call(&script->state, 0, 0, &no_step, GUARD_STEP_LIMIT);
+    int status = state_call(&script->state, arguments, 0, &no_step, GUARD_STEP_LIMIT);
     if (status)
         callback_failed(script, status);
     lua_settop(script->state.L, 0);
@@ -135,14 +134,16 @@ static void callbacks_tell(struct script *script, const char *what)
 
 void callbacks_begin(struct script *script)
 {
-    callbacks_tell(script, "begin");
+    script_push_runtime(script, "begin");
+    callbacks_tell(script, 0);
 }
 
 void callbacks_end(struct script *script)
 {
     struct callbacks *callbacks = &script->callbacks;
     callbacks->due = INFINITY;
-    callbacks_tell(script, "leave");
+    script_push_runtime(script, "leave");
+    callbacks_tell(script, 0);
     for (int i = 0; callbacks->due < INFINITY && i < CALLBACKS_LAST; i++)
         callbacks_step(script);
     callbacks_wake(callbacks, INFINITY);

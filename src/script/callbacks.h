@@ -28,6 +28,8 @@ double callbacks_clock(const struct callbacks *callbacks);
 /* Something is to be called at that time of the clock; what was set before is forgotten. */
 void callbacks_wake(struct callbacks *callbacks, double due);
 
+/* Tells the runtime, with `arguments` pushed behind its function. */
+void callbacks_tell(struct script *script, int arguments);
 /* Time begins. */
 void callbacks_begin(struct script *script);
 /* Calls what is not for a time but for now, and then nothing any more. */

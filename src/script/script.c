@@ -109,6 +109,7 @@ void script_destroy(struct script *script)
     if (!script)
         return;
     callbacks_wake(&script->callbacks, INFINITY);
+    news_deinit(&script->news);
     state_deinit(&script->state);
     decider_deinit(&script->decider);
     free(script);
@@ -179,13 +180,12 @@ char *script_pack(struct script *script, size_t *size)
 
 /* ---- routers ---- */
 
-/* The loop that the generation serves, or NULL. */
-static struct ev_loop *generation_loop(const struct generation *generation)
+/* Whom the generation serves, or NULL. */
+static struct proxy *generation_proxy(const struct generation *generation)
 {
     if (!generation->count || !generation->clusters[0]->count)
         return NULL;
-    const struct proxy *proxy = generation->clusters[0]->hosts[0]->proxy;
-    return proxy ? proxy->loop : NULL;
+    return generation->clusters[0]->hosts[0]->proxy;
 }
 
 void script_bind(struct script *script, struct generation *generation)
@@ -193,7 +193,8 @@ void script_bind(struct script *script, struct generation *generation)
     guard_setup(); /* this may be another process than the one that made the state */
     script->generation = generation;
     script->decider.set = generation->set;
-    script->decider.loop = script->callbacks.loop = generation_loop(generation);
+    script->proxy = generation_proxy(generation);
+    script->decider.loop = script->callbacks.loop = script->proxy ? script->proxy->loop : NULL;
     generation->set->decide = decide;
     generation->set->context = &script->decider;
 }
@@ -250,6 +251,7 @@ void script_begin(struct script *script)
 {
     script->in_force = true;
     callbacks_begin(script);
+    news_begin(script);
 }
 
 void script_leave(struct script *script)
@@ -257,10 +259,12 @@ void script_leave(struct script *script)
     if (!script->in_force)
         return;
     script->in_force = false;
+    news_end(script);
     callbacks_end(script);
 }
 
 void script_advance(struct script *script, double seconds)
 {
+    news_look(script);
     callbacks_advance(script, seconds);
 }
