@@ -10,6 +10,7 @@ local M = {}
 M.STRING = 1024 * 1024 -- bytes that string.rep may make
 M.ITEMS = 100000       -- items of a table for concat
 M.SORT = 10000         -- and for sort
+M.KEPT = 1000          -- patterns that find knows to be plain or not
 M.PLAIN = 16 * 1024 * 1024 -- bytes of a text times bytes that are looked for in it, without a bound
 
 local find, gsub, rep, concat, sort = string.find, string.gsub, string.rep, table.concat, table.sort
@@ -18,13 +19,28 @@ local function too_much(name, text)
   error(("%s: %s"):format(name, text), 3)
 end
 
+-- Is the pattern plain text? Kept for those that were asked for: to find out is not compiled.
+local plain_texts, plain_count = {}, 0
+
+local function is_plain(pattern)
+  local plain = plain_texts[pattern]
+  if plain == nil then
+    plain = not find(pattern, "[%^%$%*%+%?%.%(%[%%%-]")
+    if plain_count == M.KEPT then
+      plain_texts, plain_count = {}, 0
+    end
+    plain_texts[pattern], plain_count = plain, plain_count + 1
+  end
+  return plain
+end
+
 -- Plain text is looked for by LuaJIT itself: that compiles. It compares at
 -- every place, so what may take long goes the bounded way.
 local function limited_find(find_pattern)
   return function(text, pattern, init, plain)
-    if plain or type(pattern) == "string" and not find(pattern, "[%^%$%*%+%?%.%(%[%%%-]") then
+    if plain or type(pattern) == "string" and is_plain(pattern) then
       if type(text) ~= "string" or type(pattern) ~= "string" or #text * #pattern <= M.PLAIN then
-        return find(text, pattern, init, true)
+        return find(text, pattern, init or 1, true)
       end
       pattern = gsub(pattern, "%p", "%%%0")
     end

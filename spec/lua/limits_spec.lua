@@ -77,6 +77,19 @@ describe("limits", function()
     end
   end)
 
+  it("gives iterators that can be called, and share their compiled code", function()
+    assert.equal("a,b,nil", s:eval([[local next = ("a b"):gmatch("%w")
+      return table.concat({ next(), next(), tostring((next())) }, ",")]]))
+    local traces = tonumber(s:eval([[local util, count = require("jit.util"), 0
+      for i = 1, 5000 do
+        for word in ("a b c"):gmatch("%w") do count = count + #word end
+      end
+      count = 0
+      for i = 1, 8000 do count = count + (util.traceinfo(i) and 1 or 0) end
+      return count]]))
+    assert.is_true(traces < 200, "traces: " .. traces) -- thousands, if each iterator were a function
+  end)
+
   it("gives up on a pattern that takes too long, within milliseconds", function()
     for _, source in ipairs({
       "return string.find(('a'):rep(100), ('a-'):rep(12) .. 'b')",

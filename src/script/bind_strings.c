@@ -97,22 +97,28 @@ static int match(lua_State *L)
     return find_or_match(L, false);
 }
 
-/* Upvalues: subject, pattern, where to go on. */
+/* What gmatch returns, in a userdata: `text` holds the subject, then the pattern. It can be called, as a
+ * function could. A C function of its own for each would have a trace compiled for each. */
+struct gmatch {
+    size_t subject_size, pattern_size;
+    size_t at; /* where to go on */
+    char text[];
+};
+
 static int gmatch_next(lua_State *L)
 {
-    struct pattern m;
-    size_t subject_size, pattern_size;
-    m.subject = lua_tolstring(L, lua_upvalueindex(1), &subject_size);
-    m.subject_end = m.subject + subject_size;
-    const char *p = lua_tolstring(L, lua_upvalueindex(2), &pattern_size);
-    m.end = p + pattern_size;
-    m.steps = PATTERN_STEPS;
-    const char *at = m.subject + lua_tointeger(L, lua_upvalueindex(3));
-    for (; at <= m.subject_end; at++) {
+    struct gmatch *state = lua_touserdata(L, 1);
+    const char *p = state->text + state->subject_size;
+    struct pattern m = {
+        .subject = state->text,
+        .subject_end = p,
+        .end = p + state->pattern_size,
+        .steps = PATTERN_STEPS,
+    };
+    for (const char *at = m.subject + state->at; at <= m.subject_end; at++) {
         const char *end = try_match(L, &m, at, p);
         if (end) {
-            lua_pushinteger(L, end - m.subject + (end == at));
-            lua_replace(L, lua_upvalueindex(3));
+            state->at = (size_t)(end - m.subject) + (end == at);
             return push_captures(L, &m, at, end, true);
         }
     }
@@ -121,12 +127,28 @@ static int gmatch_next(lua_State *L)
 
 static int gmatch(lua_State *L)
 {
-    luaL_checkstring(L, 1);
-    luaL_checkstring(L, 2);
-    lua_settop(L, 2);
-    lua_pushinteger(L, 0);
-    lua_pushcclosure(L, gmatch_next, 3);
+    size_t subject_size, pattern_size;
+    const char *subject = luaL_checklstring(L, 1, &subject_size);
+    const char *pattern = luaL_checklstring(L, 2, &pattern_size);
+    struct gmatch *state = lua_newuserdata(L, sizeof *state + subject_size + pattern_size);
+    *state = (struct gmatch){.subject_size = subject_size, .pattern_size = pattern_size};
+    memcpy(state->text, subject, subject_size);
+    memcpy(state->text + subject_size, pattern, pattern_size);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_setmetatable(L, -2);
     return 1;
+}
+
+/* Adds gmatch to the table on top of the stack, with the metatable of what it returns. */
+static void add_gmatch(lua_State *L)
+{
+    lua_newtable(L);
+    lua_pushcfunction(L, gmatch_next);
+    lua_setfield(L, -2, "__call");
+    lua_pushboolean(L, false);
+    lua_setfield(L, -2, "__metatable");
+    lua_pushcclosure(L, gmatch, 1);
+    lua_setfield(L, -2, "gmatch");
 }
 
 /* %0 to %9 and %% in a replacement. */
@@ -208,6 +230,6 @@ void bind_strings(struct script *script)
 {
     bind_add(script, "find", find);
     bind_add(script, "match", match);
-    bind_add(script, "gmatch", gmatch);
+    add_gmatch(script->state.L);
     bind_add(script, "gsub", gsub);
 }
