@@ -63,8 +63,11 @@ static void route_ask(const struct target *function, struct query **queries, siz
         if (queries[i]->target == function)
             asked[asking++] = queries[i];
     function->set->decide(function->set->context, function, asked, asking);
-    for (size_t i = 0; i < asking; i++)
+    for (size_t i = 0; i < asking; i++) {
+        if (!asked[i]->target && !asked[i]->error)
+            asked[i]->target = target_take_default(function->set, asked[i]);
         target_walk(asked[i]);
+    }
 }
 
 static const struct target *route_next_function(struct query **queries, size_t count)
@@ -235,13 +238,33 @@ void dispatch_leaf(struct request *request)
     }
 }
 
-void dispatch_to(struct request *request, action_send *send)
+/* What is dispatched while something is dispatched: more of one inside the other is a circle of actions and
+ * lists, through functions. Then all that hangs on the first is failed, or a list would double each round. */
+enum { DISPATCH_DEPTH = 64 };
+static unsigned depth;
+static bool endless;
+
+static bool dispatch_enter(struct request *request)
+{
+    if (depth == DISPATCH_DEPTH)
+        endless = true;
+    if (!endless) {
+        depth++;
+        return true;
+    }
+    request_fail(request, FAILURE_LOCAL, "ERR router: the targets lead back to themselves without end");
+    return false;
+}
+
+static void dispatch_leave(void)
+{
+    if (--depth == 0)
+        endless = false;
+}
+
+static void dispatch_by(struct request *request, action_send *send)
 {
     struct query *query = &request->query;
-    if (!send) {
-        dispatch_on(request);
-        return;
-    }
     dispatch_settle(&query, 1);
     const struct target *leaf = query->target;
     if (leaf && leaf->kind == TARGET_HOST)
@@ -254,7 +277,7 @@ void dispatch_to(struct request *request, action_send *send)
         dispatch_leaf(request);
 }
 
-void dispatch_on(struct request *request)
+static void dispatch_one(struct request *request)
 {
     target_draw++;
     if (request->multiple) {
@@ -264,6 +287,22 @@ void dispatch_on(struct request *request)
     struct query *query = &request->query;
     dispatch_route(&query, 1);
     dispatch_leaf(request);
+}
+
+void dispatch_to(struct request *request, action_send *send)
+{
+    if (!dispatch_enter(request))
+        return;
+    if (send)
+        dispatch_by(request, send);
+    else
+        dispatch_one(request);
+    dispatch_leave();
+}
+
+void dispatch_on(struct request *request)
+{
+    dispatch_to(request, NULL);
 }
 
 void dispatch_batch(struct request **requests, size_t count)

@@ -24,7 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUTE_STEPS = 64, ROUTE_LINE = 512, ROUTE_QUOTE = 256, ROUTE_LEAVES = 64 };
+enum { ROUTE_STEPS = 64, ROUTE_NODES = 1000, ROUTE_LINE = 512, ROUTE_QUOTE = 256, ROUTE_LEAVES = 64 };
 
 /* One command while it is looked at. */
 struct route {
@@ -67,8 +67,7 @@ static size_t prefix_length(const struct prefix_node *root, const struct query *
     return longest;
 }
 
-static const struct target *step_prefix(struct writer *out, const struct target *at,
-                                        const struct query *query)
+static const struct target *step_prefix(struct writer *out, const struct target *at, struct query *query)
 {
     const struct target *next = NULL;
     if (query->nkeys)
@@ -77,6 +76,7 @@ static const struct target *step_prefix(struct writer *out, const struct target 
         say_choice(out, query->nkeys ? "no prefix fits: default" : "no key: default", at->prefix.otherwise);
         return at->prefix.otherwise;
     }
+    target_note_default(at, next, query);
     char quoted[ROUTE_QUOTE], how[ROUTE_LINE];
     tree_quote(query_key(query), prefix_length(at->prefix.root, query), quoted, sizeof quoted);
     snprintf(how, sizeof how, "the key begins with %s", quoted);
@@ -84,8 +84,7 @@ static const struct target *step_prefix(struct writer *out, const struct target 
     return next;
 }
 
-static const struct target *step_command(struct writer *out, const struct target *at,
-                                         const struct query *query)
+static const struct target *step_command(struct writer *out, const struct target *at, struct query *query)
 {
     const struct command *command = query->command;
     bool reads = command->flags & COMMAND_READONLY;
@@ -99,6 +98,7 @@ static const struct target *step_command(struct writer *out, const struct target
         next = at->command.otherwise;
         how = "default";
     }
+    target_note_default(at, next, query);
     char line[ROUTE_LINE];
     snprintf(line, sizeof line, "as %s", how);
     say_choice(out, line, next);
@@ -122,9 +122,14 @@ static const struct target *step_function(struct writer *out, const struct targe
 {
     query->target = at;
     at->set->decide(at->set->context, at, &query, 1);
-    if (!query->target)
+    if (query->target)
+        return query->target;
+    const struct target *otherwise = query->error ? NULL : target_take_default(at->set, query);
+    if (otherwise)
+        say(out, "", "  it returned nil: the default above");
+    else
         say(out, "", query->error ? query->error : "  it returned nil: no route");
-    return query->target;
+    return otherwise;
 }
 
 static const struct target *step_split(struct writer *out, const struct target *at, const struct query *query)
@@ -178,6 +183,9 @@ struct below {
     unsigned depth, count;
 };
 
+/* How many targets were told of: lists may lead back to themselves through functions. */
+static unsigned told;
+
 static bool walk_one(void *context, const struct target *target, const struct target_way *way)
 {
     struct below *below = context;
@@ -200,7 +208,7 @@ static const char *list_words(const struct query *query, const struct target *li
 
 static void walk(struct writer *out, const struct target *at, struct query *query, unsigned depth)
 {
-    for (unsigned steps = depth; at && steps < ROUTE_STEPS; steps++) {
+    for (unsigned steps = depth; at && steps < ROUTE_STEPS && told++ < ROUTE_NODES; steps++) {
         say_node(out, at);
         const struct target *next = step(out, at, query);
         struct below below = {.out = out, .query = query, .depth = depth};
@@ -274,6 +282,7 @@ static void route_cluster(struct writer *out, struct route *route, const struct 
         return;
     }
     route->leaf_count = 0;
+    told = 0;
     for (uint32_t i = 0; i < route->keys.count; i++)
         route_key(out, route, cluster, i);
     if (!route->keys.count) {

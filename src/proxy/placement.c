@@ -34,6 +34,10 @@ static struct placement found_placement(const char *error)
 
 /* ---- asking the router ---- */
 
+/* Lists may lead back to themselves through functions: more questions about one channel are not asked. */
+enum { ROUTES_MAX = 1000 };
+static unsigned routes;
+
 /* "PUBLISH channel ''", which a router script can read like any other command. */
 static struct writer question(const char *word, const char *key, size_t size, struct query *query)
 {
@@ -51,7 +55,7 @@ static struct writer question(const char *word, const char *key, size_t size, st
 
 static const struct target *route(struct query *query, const struct target *from)
 {
-    query->target = from;
+    query->target = routes++ < ROUTES_MAX ? from : NULL;
     query->router = NULL;
     query->error = NULL;
     dispatch_settle(&query, 1);
@@ -110,6 +114,7 @@ struct placement placement_find(const struct cluster *cluster, struct client *cl
                                 enum subscription_kind kind, const char *name, size_t size)
 {
     found_count = 0;
+    routes = 0;
     if (kind == SUBSCRIPTION_PATTERN || (kind == SUBSCRIPTION_CHANNEL && keyspace_is(name, size))) {
         for (uint32_t i = 0; i < cluster->count; i++)
             found_add(cluster->hosts[i]);
@@ -174,6 +179,7 @@ bool placement_counts(const struct subscription *subscription, const struct ear 
     struct query query;
     if (!cluster)
         return true;
+    routes = 0;
     struct writer bytes = question(word, key, size, &query);
     const struct target *leaf = route(&query, cluster->root);
     const struct host *host = NULL;

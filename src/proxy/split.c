@@ -18,11 +18,13 @@ struct placed_key {
     const struct target *leaf;
     const struct target *router;
     uint32_t part;
+    uint16_t otherwise;
 };
 
 /* A part while it is counted and written. */
 struct part_plan {
     const struct target *leaf, *router;
+    uint16_t otherwise;
     uint32_t keys;
     uint32_t argc;
     size_t size; /* bytes of its keys and what belongs to them */
@@ -86,8 +88,8 @@ static bool split_route_some(struct split *split, const struct target *from, uin
             fail_no_route(split->request, &queries[i]);
             return false;
         }
-        split->placed[first + i] =
-            (struct placed_key){.leaf = queries[i].target, .router = queries[i].router};
+        split->placed[first + i] = (struct placed_key){
+            .leaf = queries[i].target, .router = queries[i].router, .otherwise = queries[i].otherwise};
     }
     return true;
 }
@@ -117,6 +119,7 @@ static void split_plan(struct split *split)
             *number = ++split->part_count;
             split->parts[*number - 1].leaf = key->leaf;
             split->parts[*number - 1].router = key->router;
+            split->parts[*number - 1].otherwise = key->otherwise;
         }
         key->part = *number - 1;
         split->parts[key->part].keys++;
@@ -244,6 +247,7 @@ static void part_send(struct join *join, const struct part_plan *plan, uint32_t 
     part->query.nkeys = plan->keys;
     part->query.target = plan->leaf;
     part->query.router = plan->router;
+    part->query.otherwise = plan->otherwise;
     part->multiple = plan->keys > 1;
     struct resp_arg key[2];
     resp_args(plan->memory, part->query.size, (uint32_t)part->query.command->first_key, 1, key);
@@ -265,6 +269,7 @@ static void split_forward(struct split *split)
     struct request *request = split->request;
     request->query.target = split->parts[0].leaf;
     request->query.router = split->parts[0].router;
+    request->query.otherwise = split->parts[0].otherwise;
     dispatch_leaf(request);
 }
 

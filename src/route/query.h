@@ -20,6 +20,7 @@ struct query {
     int32_t db;          /* its client's database when it came; hosts add their own */
     uint8_t attempt;     /* 0 at first, +1 with every retry */
     uint8_t resp;        /* the protocol version of its reply, 2 or 3; 0: nobody cares */
+    uint16_t otherwise;  /* which defaults are above, for a function that knows no way: target_note_default */
 
     /* In: where the walk begins. Out: the leaf, or the function that has to be asked. */
     const struct target *target;

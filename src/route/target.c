@@ -72,6 +72,7 @@ void target_set_destroy(struct target_set *set)
         target_destroy(set->targets[i]);
     free(set->targets);
     free(set->left);
+    free(set->defaults);
     free(set);
 }
 
@@ -226,6 +227,7 @@ struct target *target_function(struct target_set *set, int ref, const char *name
     struct target *target = target_create(set, TARGET_FUNCTION);
     target->function.ref = ref;
     target->function.name = xstrdup(name);
+    set->functions++;
     return target;
 }
 
@@ -255,6 +257,53 @@ struct target *target_action(struct target_set *set, const struct action *action
     target->action.state = state;
     return target;
 }
+
+/* ---- defaults ---- */
+
+/* DEFAULTS_MAX: ways to walk into nodes that have a default; functions can make ever more. */
+enum { DEFAULTS_MAX = 4096 };
+
+static const struct target *default_of(const struct target *node)
+{
+    return node->kind == TARGET_PREFIX ? node->prefix.otherwise : node->command.otherwise;
+}
+
+static uint16_t default_add(const struct target *node, uint16_t outer)
+{
+    struct target_set *set = node->set;
+    if (set->default_count == DEFAULTS_MAX)
+        return node->defaults ? node->defaults : outer;
+    if (!set->default_count)
+        set->defaults = xcalloc(DEFAULTS_MAX + 1, sizeof *set->defaults);
+    uint16_t place = ++set->default_count;
+    struct target *own = set->targets[node->id];
+    set->defaults[place] = (struct target_default){.node = node, .outer = outer, .next = own->defaults};
+    own->defaults = place;
+    return place;
+}
+
+void target_note_default(const struct target *node, const struct target *next, struct query *query)
+{
+    const struct target_set *set = node->set;
+    const struct target *otherwise = default_of(node);
+    if (!set->functions || !otherwise || next == otherwise)
+        return;
+    uint16_t place = node->defaults;
+    while (place && set->defaults[place].outer != query->otherwise)
+        place = set->defaults[place].next;
+    query->otherwise = place ? place : default_add(node, query->otherwise);
+}
+
+const struct target *target_take_default(const struct target_set *set, struct query *query)
+{
+    if (!query->otherwise)
+        return NULL;
+    const struct target_default *taken = &set->defaults[query->otherwise];
+    query->otherwise = taken->outer;
+    return default_of(taken->node);
+}
+
+/* ---- commands ---- */
 
 static const struct target *named(const struct target *at, const char *name, size_t size)
 {
@@ -361,9 +410,11 @@ void target_walk(struct query *query)
             return;
         case TARGET_PREFIX:
             next = prefix_next(at, query);
+            target_note_default(at, next, query);
             break;
         case TARGET_COMMAND:
             next = command_next(at, query->command);
+            target_note_default(at, next, query);
             break;
         case TARGET_SPLIT:
             next = at->split.items[target_split_pick(at, query)];

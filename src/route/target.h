@@ -82,10 +82,18 @@ struct target_name {
     struct target *next;
 };
 
+/* A default that a function below `node` leads to when it knows no way. */
+struct target_default {
+    const struct target *node;
+    uint16_t outer; /* the default above the node; 0: none */
+    uint16_t next;  /* the next one of this node, below another default */
+};
+
 struct target {
     enum target_kind kind;
     uint32_t id; /* its place in the set: what Lua holds */
     struct target_set *set;
+    uint16_t defaults; /* of a prefix or command: the first of set->defaults that is its own; 0: none yet */
     union {
         struct {
             struct host *host;
@@ -147,6 +155,9 @@ struct target {
 struct target_set {
     struct target **targets;
     uint32_t count, room;
+    uint32_t functions; /* how many of them are TARGET_FUNCTIONs */
+    struct target_default *defaults; /* those that walks have met; [0] is none of them */
+    uint16_t default_count;
     /* Asks Lua for `count` queries that stand at one TARGET_FUNCTION. It puts the
      * next target into each query->target (any kind of this set), or NULL and maybe an error. */
     void (*decide)(void *context, const struct target *function, struct query **queries, size_t count);
@@ -195,6 +206,12 @@ struct target *target_function(struct target_set *set, int ref, const char *name
  * TARGET_FUNCTION; NULL: no route; a TARGET_ROUTER: every host it knows is
  * down (HostListExhausted). Bounded in steps: a cycle gives NULL with an error. */
 void target_walk(struct query *query);
+
+/* The walk went from a prefix or command to `next`: a function below that knows no way leads to the node's
+ * default, if it has one, and then to those above. */
+void target_note_default(const struct target *node, const struct target *next, struct query *query);
+/* A function of this set knew no way: the default that is next in turn, or NULL. */
+const struct target *target_take_default(const struct target_set *set, struct query *query);
 
 /* A split at random is the same for all keys of one command: dispatch counts the commands. */
 extern uint64_t target_draw __attribute__((visibility("hidden")));

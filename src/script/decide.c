@@ -198,7 +198,10 @@ static void batch_run(struct decider *decider, const struct target *function, st
 /* A function of a cluster that names its own cluster would be asked again, without end. */
 static bool leads_back(const struct target *next, const struct target *function)
 {
-    return next->kind == TARGET_CLUSTER && *next->cluster.root == function;
+    const struct target *root = next->kind == TARGET_CLUSTER ? *next->cluster.root : NULL;
+    while (root && root->kind == TARGET_ACTION && root->action.action->transparent)
+        root = root->action.items[0];
+    return root == function;
 }
 
 static void batch_take(struct decider *decider, const struct target *function, struct query **queries,
