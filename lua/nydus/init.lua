@@ -8,7 +8,8 @@
 --   nydus.prefix{ ["user:"] = t, default = t }         by the longest prefix of the key
 --   nydus.command{ GET = t, read = t, write = t, default = t }
 --   nydus.all split failover hedge shadow               targets that act: see nydus.actions
---   nydus.counter gauge histogram limiter              shared by all workers: see nydus.series, nydus.limiter
+--   nydus.counter gauge histogram limiter shared       of all workers together: see nydus.series,
+--                                                      nydus.limiter, nydus.shared
 --   nydus.now random log                               see nydus.clock, nydus.log
 --   nydus.every after on_host                          what happens without a request: see nydus.events
 --   host.state host:down() host:up()                   see nydus.host
@@ -24,6 +25,7 @@ local reply = require("nydus.reply")
 local router_options = require("nydus.config.router")
 local schema = require("nydus.config.schema")
 local series = require("nydus.series")
+local shared = require("nydus.shared")
 local suggest = require("nydus.config.suggest")
 local target = require("nydus.target")
 
@@ -306,6 +308,7 @@ function M.create(native)
   events.add(api, native)
   series.add(api, native)
   limiter.add(api, native)
+  shared.add(api, native)
   log.add(api, native)
   clock.add(api)
   require("nydus.host").setup(native)

@@ -112,7 +112,7 @@ function M.add(api, native)
     local name = options.name or name_of_place()
     local buckets, interval, depth = native.limiter(name, options.rate, options.burst or 1)
     if not buckets then
-      error(("nydus.limiter: %s: %s"):format(name, interval), 2)
+      error(("nydus.limiter: %s: %s"):format(name:sub(-40), interval), 2)
     end
     return limiter_t(ffi.cast(buckets_t, buckets), interval, depth)
   end

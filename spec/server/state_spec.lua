@@ -1,6 +1,7 @@
 -- What router scripts share with all workers: alive over reloads and over workers that are killed.
 
 local support = require("support")
+local sys = require("support.sys")
 
 local HEAD = "local cluster, options = ... local nydus = require(\"nydus\")\n"
 
@@ -14,7 +15,7 @@ local function start(body, extra)
 end
 
 local function kill(pid)
-  support.run({ "sh", "-c", "kill -KILL " .. pid .. " 2>/dev/null" })
+  sys.kill(pid, "KILL")
 end
 
 local function wait_workers(nydus, count)
@@ -132,6 +133,57 @@ describe("a limiter of a router script", function()
     assert.equal("OK", nydus:client():call("NYDUS", "RELOAD"))
     assert.equal(0, allowed("k", 20))
     assert.equal(20, allowed("other", 40))
+  end)
+end)
+
+describe("a shared dictionary of router scripts", function()
+  local BODY = [[local d = nydus.shared("d", { size = SIZE })
+    local large = ("x"):rep(100000)
+    return function(req)
+      local key = req:key()
+      if req.command == "set" then d:set(key, req:arg(2)) end
+      if req.command == "incr" then return nydus.reply(d:incr(key, 1, 0)) end
+      if key == "large" then d:set("large", large) d:set("large", "x") end
+      return nydus.reply(d:get(key) or nydus.null)
+    end]]
+
+  it("is one for all workers, and is there after reloads and after workers that are killed", function()
+    local nydus = start((BODY:gsub("SIZE", "'256kb'")))
+    local list = clients(nydus, 12)
+    for i, client in ipairs(list) do assert.equal("v" .. i, client:call("SET", "k" .. i, "v" .. i)) end
+    for i = 1, 120 do assert.equal(i, list[i % 12 + 1]:call("INCR", "n")) end
+    for _ = 1, 20 do assert.equal("OK", nydus:client():call("NYDUS", "RELOAD")) end
+    for _, pid in ipairs(nydus:workers()) do kill(pid) end
+    wait_workers(nydus, 4)
+    for i = 1, 12 do assert.equal("v" .. i, nydus:client():call("GET", "k" .. i)) end
+    assert.equal(121, nydus:client():call("INCR", "n"))
+  end)
+
+  it("keeps its size when a reload asks for another, and says so", function()
+    local nydus = start((BODY:gsub("SIZE", "'256kb'")), { workers = 1 })
+    nydus:client():call("SET", "k", "v")
+    nydus:write("main.lua", HEAD .. BODY:gsub("SIZE", "'1mb'"))
+    assert.equal("OK", nydus:client():call("NYDUS", "RELOAD"))
+    nydus:wait_log("shared dictionary d: it keeps its size of (262144) bytes, not 1048576, until")
+    assert.equal("v", nydus:client():call("GET", "k"))
+  end)
+
+  it("lets nobody wait for a worker that is killed inside", function()
+    local nydus = start((BODY:gsub("SIZE", "'1mb'")))
+    for _ = 1, 5 do
+      local list = clients(nydus, 8)
+      hammer(list, 300, { "GET", "large" }, function()
+        for _, pid in ipairs({ unpack(nydus:workers(), 1, 2) }) do kill(pid) end
+      end)
+      for _, client in ipairs(list) do client:close() end
+      wait_workers(nydus, 4)
+      for _, client in ipairs(clients(nydus, 8)) do
+        assert.equal("v", client:call("SET", "k", "v"))
+        assert.equal("v", client:call("GET", "k"))
+        client:close()
+      end
+    end
+    assert.is_nil(nydus:log():match("hangs"))
   end)
 end)
 

@@ -101,6 +101,18 @@ struct nydus_limiter {
     const double interval_, depth_;
 };
 
+/* A dictionary of base/dictionary.h, and a value of it; type: enum dictionary_type. */
+struct dictionary;
+struct nydus_shared {
+    struct dictionary *const it_;
+};
+struct nydus_value {
+    int32_t type;
+    double number;
+    const char *bytes;
+    size_t size;
+};
+
 struct nydus_state {
     double *numbers; /* series_own */
     double (*sum)(uint32_t place);
@@ -109,6 +121,16 @@ struct nydus_state {
     double (*histogram_sum)(uint32_t place);
     double (*histogram_quantile)(uint32_t place, double part);
     double (*allow)(const struct nydus_limiter *limiter, const char *key, size_t size, double cost);
+    /* Of dictionaries; ttl in seconds, 0: none. Results: enum dictionary_result. */
+    bool (*get)(struct dictionary *it, const char *key, size_t key_size, struct nydus_value *out);
+    int32_t (*set)(struct dictionary *it, const char *key, size_t key_size, int32_t type, double number,
+                   const char *bytes, size_t size, double ttl, bool only_new);
+    /* init: NaN: there is none. out->number is what it is then. */
+    int32_t (*incr)(struct dictionary *it, const char *key, size_t key_size, double number, double init,
+                    double ttl, struct nydus_value *out);
+    bool (*remove)(struct dictionary *it, const char *key, size_t key_size);
+    void (*flush)(struct dictionary *it);
+    double (*count)(struct dictionary *it);
     double (*now)(void);    /* Unix time in seconds, the same throughout a call into Lua */
     double (*random)(void); /* from 0 up to, but without, 1 */
     bool (*log_enabled)(int32_t level);

@@ -1,8 +1,9 @@
-/* For Lua: what scripts share with all workers (series, limiters), the clock,
- * random numbers, the log. Lua calls most of it by FFI, in compiled code. */
+/* For Lua: what scripts share with all workers (series, limiters, dictionaries),
+ * the clock, random numbers, the log. Lua calls most of it by FFI, in compiled code. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "script/bindings.h"
 
+#include "base/dictionary.h"
 #include "base/limiter.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -122,6 +123,81 @@ static int limiter(lua_State *L)
     return 3;
 }
 
+/* ---- dictionaries ---- */
+
+static struct dictionary_key key_now(const char *bytes, size_t size)
+{
+    clocks_read();
+    return (struct dictionary_key){.bytes = bytes, .size = size, .now = clocks.monotonic};
+}
+
+static uint64_t life_of(double ttl)
+{
+    return ttl > 0 ? (uint64_t)(ttl * 1e9) + 1 : 0;
+}
+
+static bool shared_get(struct dictionary *it, const char *bytes, size_t size, struct nydus_value *out)
+{
+    struct dictionary_key key = key_now(bytes, size);
+    struct dictionary_value value;
+    if (!dictionary_get(it, &key, &value))
+        return false;
+    out->type = (int32_t)value.type;
+    out->number = value.number;
+    out->bytes = value.bytes;
+    out->size = value.size;
+    return true;
+}
+
+static int32_t shared_set(struct dictionary *it, const char *bytes, size_t size, int32_t type, double number,
+                          const char *value_bytes, size_t value_size, double ttl, bool only_new)
+{
+    struct dictionary_key key = key_now(bytes, size);
+    const struct dictionary_value value = {
+        .type = (enum dictionary_type)type,
+        .number = number,
+        .bytes = value_bytes,
+        .size = value_size,
+    };
+    return (int32_t)dictionary_set(it, &key, &value, life_of(ttl), only_new);
+}
+
+static int32_t shared_incr(struct dictionary *it, const char *bytes, size_t size, double number, double init,
+                           double ttl, struct nydus_value *out)
+{
+    struct dictionary_key key = key_now(bytes, size);
+    return (int32_t)dictionary_add(it, &key, number, init == init ? &init : NULL, life_of(ttl), &out->number);
+}
+
+static bool shared_remove(struct dictionary *it, const char *bytes, size_t size)
+{
+    struct dictionary_key key = key_now(bytes, size);
+    return dictionary_delete(it, &key);
+}
+
+static double shared_count(struct dictionary *it)
+{
+    clocks_read();
+    return dictionary_count(it, clocks.monotonic);
+}
+
+/* dictionary(name, size) -> it, or nil and why not */
+static int dictionary(lua_State *L)
+{
+    size_t name_size;
+    const char *name = luaL_checklstring(L, 1, &name_size);
+    size_t size = (size_t)luaL_checknumber(L, 2);
+    char error[ERROR_SIZE];
+    struct dictionary *it = dictionary_find(name, name_size, size, error, sizeof error);
+    if (!it)
+        return push_refusal(L, error);
+    if (dictionary_size(it) != size)
+        log_warn("shared dictionary %s: it keeps its size of %zu bytes, not %zu, until the server ends", name,
+                 dictionary_size(it), size);
+    lua_pushlightuserdata(L, it);
+    return 1;
+}
+
 /* ---- the log ---- */
 
 /* LOG_PLACES: what lines of scripts are limited apart from each other, as good as always. */
@@ -191,12 +267,19 @@ void bind_state(struct script *script)
         .histogram_sum = histogram_sum,
         .histogram_quantile = histogram_quantile,
         .allow = allow,
+        .get = shared_get,
+        .set = shared_set,
+        .incr = shared_incr,
+        .remove = shared_remove,
+        .flush = dictionary_flush,
+        .count = shared_count,
         .now = unix_time,
         .random = random_part,
         .log_enabled = log_is_enabled,
     };
     bind_add(script, "series", series);
     bind_add(script, "limiter", limiter);
+    bind_add(script, "dictionary", dictionary);
     bind_add(script, "log_line", log_line);
     lua_pushlightuserdata(script->state.L, &state);
     lua_setfield(script->state.L, -2, "state");
