@@ -103,6 +103,21 @@ describe("nydus", function()
       assert.matches('C +default %-> reply "%-ERR no', out)
     end)
 
+    it("says which hosts a router is over, unless it is all, and ends however often targets nest", function()
+      local code, out = run({ "--check", "config.lua" }, "router = 'tree.lua',", { ["tree.lua"] = [[
+        local cluster = ...
+        local nydus = require("nydus")
+        local many = { cluster.hosts[0], cluster.hosts[1] }
+        for _ = 1, 16 do many = { many, many } end
+        return { nydus.ketama({ cluster.hosts[0], cluster.hosts[1] }), nydus.jump(cluster), many }
+      ]] })
+      assert.equal(0, code)
+      assert.matches("ketama over 2 hosts, [^\n]+: a, b\n", out)
+      assert.matches("jump over 3 hosts, hash xxh64, compat nydus\n", out)
+      assert.matches("\n    and more\n[^\n]+no problems\n$", out)
+      assert.is_true(#out < 1e6)
+    end)
+
     it("prints every problem in a line of its own and exits with 1", function()
       local code, out, err = run({ "--check", "config.lua" }, "workers = -1, router = 'ketma',")
       assert.equal(1, code)
@@ -236,9 +251,62 @@ describe("nydus", function()
       assert.equal(0, code, err)
       has(out, 'the key begins with "hot:"')
       assert.matches("GET hot:1\n.-C +host a .-GET odd\n", out)
-      assert.matches("GET odd\n.-no prefix fits: default\n +Lua +function %S*tree%.lua:%d+\n +C +host b ", out)
+      assert.matches("GET odd\n.-no prefix fits: default\n +Lua +function %S*tree%.lua:%d+\n +it returned\n +C +host b ", out)
       assert.matches("GET lost\n.-no route", out)
       assert.matches("GET broken\n.-ERR router: .*no luck", out)
+    end)
+
+    describe("tells each step:", function()
+      local script = [[
+        local cluster = ...
+        local nydus = require("nydus")
+        local a, b, ring = cluster.hosts[0], cluster.hosts[1], nydus.jump(cluster)
+        return nydus.prefix({
+          ["p:"] = a, ["p:long:"] = a,
+          ["c:"] = nydus.command({ GET = a, read = b }),
+          ["f:"] = function() return ring end,
+          ["nil:"] = function() end,
+          ["bad:"] = function() error("no luck") end,
+          ["o:"] = nydus.failover({ nydus.modulus({ a, b }), { b, ring } }),
+          ["r:"] = nydus.reply("x"),
+          ["s:"] = nydus.split({ { a, 1 }, { b, 3 }, by = "key" }),
+        })
+      ]]
+      local steps = {
+        { "GET p:1", 'the key begins with "p:"\n' },
+        { "GET p:long:1", 'the key begins with "p:long:"\n' },
+        { "GET other", "no prefix fits: default: there is none\n    answer   -ERR no route for 'get'\n" },
+        { "GET c:1", "as the command get\n    C        host a " },
+        { "HGET c:1 f", "as one of the class read\n    C        host b " },
+        { "SET c:1 v", "neither set nor its class write is named: default: there is none\n" },
+        { "GET f:1", "tree.lua:7\n               it returned\n    C        jump over 3 hosts" },
+        { "GET f:1", "xxh64 11626138074289616074, bucket 3 of 4\n    C        host redis://10.0.0.3:6379/2 " },
+        { "GET nil:1", "tree.lua:8\n               it returned nil\n    answer   -ERR no route" },
+        { "GET bad:1", "tree.lua:9\n    answer   -ERR router: tree.lua:9: no luck\n" },
+        { "GET o:1", "failover, on down\n               1:\n    C          modulus over 2 hosts" },
+        { "GET o:1", "compat nydus: a, b\n" },
+        { "GET o:1", "               2:\n    C          list of 2\n" },
+        { "GET o:1", "    C            host b " },
+        { "GET r:1", [[reply "$1\r\nx\r\n"]] },
+        { "GET s:1", "by the hash of the key: target " },
+      }
+      for _, step in ipairs(steps) do
+        it(step[1], function()
+          local code, out = run({ "--route", step[1], "config.lua" }, "router = 'tree.lua',", { ["tree.lua"] = script })
+          assert.equal(0, code)
+          has((out:gsub("%S*/tree%.lua", "tree.lua")), step[2])
+        end)
+      end
+    end)
+
+    it("is through with 100,000 lines within seconds", function()
+      local lines = {}
+      for i = 1, 100000 do lines[i] = "GET user:" .. i end
+      local start = support.now()
+      local code, out = run({ "--route", "-", "config.lua", stdin = table.concat(lines, "\n"), seconds = 60 })
+      assert.equal(0, code)
+      assert.equal(100000, select(2, out:gsub("\n    C        host ", "")))
+      assert.is_true(support.now() - start < (support.sanitized and 40 or 10)) -- one, when nothing else runs
     end)
 
     it("exits with 1, when the text is no command", function()

@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* STEPS: on one way, NODES: on all that one key takes. */
 enum { ROUTE_STEPS = 64, ROUTE_NODES = 1000, ROUTE_LINE = 512, ROUTE_QUOTE = 256, ROUTE_LEAVES = 64 };
 
 /* One command while it is looked at. */
@@ -36,103 +37,112 @@ struct route {
     uint32_t leaf_count;
 };
 
+/* The way of one key, or of a command without. */
+struct walk {
+    struct writer *out;
+    unsigned depth;  /* lists and actions around the place where it is */
+    unsigned *nodes; /* told so far, of all depths */
+};
+
 static void say(struct writer *out, const char *label, const char *text)
 {
     writer_format(out, "    %-7s  %s\n", label, text);
 }
 
-static void say_node(struct writer *out, const struct target *target)
+static void say_node(const struct walk *walk, const struct target *target)
 {
     char line[ROUTE_LINE];
-    say(out, tree_language(target), tree_describe(target, line, sizeof line));
+    writer_format(walk->out, "    %-7s  %*s%s\n", tree_language(target), (int)walk->depth * 2, "",
+                  tree_describe(target, line, sizeof line));
+}
+
+/* A line about the node above it. */
+static void say_more(const struct walk *walk, const char *text)
+{
+    writer_format(walk->out, "%15s%*s%s\n", "", (int)walk->depth * 2, "", text);
+}
+
+static void say_choice(const struct walk *walk, const char *how, const struct target *next)
+{
+    writer_format(walk->out, "%15s%*s%s%s\n", "", (int)walk->depth * 2, "", how,
+                  next ? "" : ": there is none");
 }
 
 /* ---- one step of the walk ---- */
 
-static void say_choice(struct writer *out, const char *how, const struct target *next)
-{
-    writer_format(out, "%15s%s%s\n", "", how, next ? "" : ": there is none");
-}
-
-/* The longest prefix that has a target of its own. */
-static size_t prefix_length(const struct prefix_node *root, const struct query *query)
-{
-    size_t longest = 0;
-    const struct target *found = prefix_find(root, query_key(query), query->key.size);
-    for (size_t size = query->key.size + 1; size-- > 0;) {
-        if (prefix_find(root, query_key(query), size) != found)
-            break;
-        longest = size;
-    }
-    return longest;
-}
-
-static const struct target *step_prefix(struct writer *out, const struct target *at, struct query *query)
+static const struct target *step_prefix(const struct walk *walk, const struct target *at,
+                                        struct query *query)
 {
     const struct target *next = NULL;
     if (query->nkeys)
         next = prefix_find(at->prefix.root, query_key(query), query->key.size);
     if (!next) {
-        say_choice(out, query->nkeys ? "no prefix fits: default" : "no key: default", at->prefix.otherwise);
+        say_choice(walk, query->nkeys ? "no prefix fits: default" : "no key: default", at->prefix.otherwise);
         return at->prefix.otherwise;
     }
     target_note_default(at, next, query);
     char quoted[ROUTE_QUOTE], how[ROUTE_LINE];
-    tree_quote(query_key(query), prefix_length(at->prefix.root, query), quoted, sizeof quoted);
+    size_t length = prefix_length(at->prefix.root, query_key(query), query->key.size);
+    tree_quote(query_key(query), length, quoted, sizeof quoted);
     snprintf(how, sizeof how, "the key begins with %s", quoted);
-    say_choice(out, how, next);
+    say_choice(walk, how, next);
     return next;
 }
 
-static const struct target *step_command(struct writer *out, const struct target *at, struct query *query)
+static const struct target *step_command(const struct walk *walk, const struct target *at,
+                                         struct query *query)
 {
     const struct command *command = query->command;
     bool reads = command->flags & COMMAND_READONLY;
     const struct target *next = target_command_own(at, command);
-    const char *how = command->name;
+    char line[ROUTE_LINE];
+    snprintf(line, sizeof line, "as the command %s", command->name);
     if (!next) {
         next = reads ? at->command.read : at->command.write;
-        how = reads ? "read" : "write";
+        snprintf(line, sizeof line, "as one of the class %s", reads ? "read" : "write");
     }
     if (!next) {
         next = at->command.otherwise;
-        how = "default";
+        snprintf(line, sizeof line, "neither %s nor its class %s is named: default", command->name,
+                 reads ? "read" : "write");
     }
     target_note_default(at, next, query);
-    char line[ROUTE_LINE];
-    snprintf(line, sizeof line, "as %s", how);
-    say_choice(out, line, next);
+    say_choice(walk, line, next);
     return next;
 }
 
-static const struct target *step_router(struct writer *out, const struct target *at, struct query *query)
+static const struct target *step_router(const struct walk *walk, const struct target *at,
+                                        struct query *query)
 {
     char line[ROUTE_LINE];
     if (query->nkeys)
         router_explain(at->router.router, query_key(query), query->key.size, line, sizeof line);
     else
         snprintf(line, sizeof line, "no key: every host");
-    say_choice(out, line, at);
+    say_choice(walk, line, at);
     query->target = at;
     target_walk(query);
     return query->target;
 }
 
-static const struct target *step_function(struct writer *out, const struct target *at, struct query *query)
+/* What it has returned is the next line, or what its client gets. */
+static const struct target *step_function(const struct walk *walk, const struct target *at,
+                                          struct query *query)
 {
     query->target = at;
     at->set->decide(at->set->context, at, &query, 1);
+    const struct target *next = query->target;
+    if (!next && !query->error)
+        next = target_take_default(at->set, query);
     if (query->target)
-        return query->target;
-    const struct target *otherwise = query->error ? NULL : target_take_default(at->set, query);
-    if (otherwise)
-        say(out, "", "  it returned nil: the default above");
-    else
-        say(out, "", query->error ? query->error : "  it returned nil: no route");
-    return otherwise;
+        say_more(walk, "it returned");
+    else if (!query->error)
+        say_more(walk, next ? "it returned nil: the default above" : "it returned nil");
+    return next;
 }
 
-static const struct target *step_split(struct writer *out, const struct target *at, const struct query *query)
+static const struct target *step_split(const struct walk *walk, const struct target *at,
+                                       const struct query *query)
 {
     static const char *const by[] = {[SPLIT_RANDOM] = "this time, by chance",
                                      [SPLIT_KEY] = "by the hash of the key",
@@ -142,27 +152,38 @@ static const struct target *step_split(struct writer *out, const struct target *
     double begin = i ? at->split.ends[i - 1] : 0;
     snprintf(line, sizeof line, "%s: target %u of %u, which gets %.4g %%", by[at->split.by], i + 1,
              at->split.count, (at->split.ends[i] - begin) * 100);
-    say_choice(out, line, at->split.items[i]);
+    say_choice(walk, line, at->split.items[i]);
     return at->split.items[i];
 }
 
+static void step_host(const struct walk *walk, const struct host *host)
+{
+    char line[ROUTE_LINE];
+    if (!host->down)
+        return;
+    snprintf(line, sizeof line, "marked down: %s", host_report(host).reason);
+    say_more(walk, line);
+}
+
 /* NULL: no route. The same target: the walk is over. */
-static const struct target *step(struct writer *out, const struct target *at, struct query *query)
+static const struct target *step(const struct walk *walk, const struct target *at, struct query *query)
 {
     switch (at->kind) {
     case TARGET_PREFIX:
-        return step_prefix(out, at, query);
+        return step_prefix(walk, at, query);
     case TARGET_COMMAND:
-        return step_command(out, at, query);
+        return step_command(walk, at, query);
     case TARGET_ROUTER:
-        return step_router(out, at, query);
+        return step_router(walk, at, query);
     case TARGET_FUNCTION:
-        return step_function(out, at, query);
+        return step_function(walk, at, query);
     case TARGET_SPLIT:
-        return step_split(out, at, query);
+        return step_split(walk, at, query);
     case TARGET_CLUSTER:
         return *at->cluster.root;
     case TARGET_HOST:
+        step_host(walk, at->host.host);
+        break;
     case TARGET_LIST:
     case TARGET_REPLY:
     case TARGET_ACTION:
@@ -174,55 +195,77 @@ static const struct target *step(struct writer *out, const struct target *at, st
 
 /* ---- the whole walk ---- */
 
-static void walk(struct writer *out, const struct target *at, struct query *query, unsigned depth);
+static void walk_on(const struct walk *walk, const struct target *at, struct query *query);
 
 /* What is below a list or an action, one by one. */
 struct below {
-    struct writer *out;
+    struct walk walk;
+    const struct target *above;
     const struct query *query;
-    unsigned depth, count;
 };
-
-/* How many targets were told of: lists may lead back to themselves through functions. */
-static unsigned told;
 
 static bool walk_one(void *context, const struct target *target, const struct target_way *way)
 {
-    struct below *below = context;
+    const struct below *below = context;
     struct query query = *below->query;
-    if (way->text[0] > '9')
-        writer_format(below->out, "%15s%.*s:\n", "", (int)way->size, way->text);
-    walk(below->out, target, &query, below->depth + 1);
-    below->count++;
-    return below->depth + below->count >= ROUTE_STEPS;
+    if (*below->walk.nodes >= ROUTE_NODES)
+        return true;
+    if (below->above->kind != TARGET_LIST || target->kind != TARGET_HOST)
+        writer_format(below->walk.out, "%15s%*s%.*s:\n", "", (int)below->walk.depth * 2 - 2, "",
+                      (int)way->size, way->text);
+    walk_on(&below->walk, target, &query);
+    return false;
 }
 
 static const char *list_words(const struct query *query, const struct target *list)
 {
     if (dispatch_walks(query, list))
-        return "  one of them at a time";
+        return "one of them at a time";
     return dispatch_joins(query, list) || list->list.reply != LIST_ARRAY
-               ? "  the replies are joined into one"
-               : "  the client gets an array of the replies";
+               ? "the replies are joined into one"
+               : "the client gets an array of the replies";
 }
 
-static void walk(struct writer *out, const struct target *at, struct query *query, unsigned depth)
+static void walk_below(const struct walk *walk, const struct target *at, const struct query *query)
 {
-    for (unsigned steps = depth; at && steps < ROUTE_STEPS && told++ < ROUTE_NODES; steps++) {
-        say_node(out, at);
-        const struct target *next = step(out, at, query);
-        struct below below = {.out = out, .query = query, .depth = depth};
-        if (next == at && at->kind == TARGET_LIST)
-            say(out, "", list_words(query, at));
-        if (next == at && (at->kind == TARGET_LIST || at->kind == TARGET_ACTION))
-            target_each(at, walk_one, &below);
-        if (next == at)
+    struct below below = {.walk = *walk, .above = at, .query = query};
+    below.walk.depth++;
+    if (at->kind == TARGET_LIST)
+        say_more(walk, list_words(query, at));
+    if ((at->kind == TARGET_LIST || at->kind == TARGET_ACTION) && target_each(at, walk_one, &below))
+        say_more(walk, "and others");
+}
+
+static void walk_on(const struct walk *walk, const struct target *at, struct query *query)
+{
+    for (unsigned steps = walk->depth; at; steps++) {
+        if (steps == ROUTE_STEPS) {
+            query->error = "ERR router: the way does not end";
+            at = NULL;
             break;
+        }
+        ++*walk->nodes;
+        say_node(walk, at);
+        const struct target *next = step(walk, at, query);
+        if (next == at) {
+            walk_below(walk, at, query);
+            break;
+        }
         at = next;
     }
     query->target = at;
-    if (!at && !query->error)
-        writer_format(out, "    %-7s  -ERR no route for '%s'\n", "answer", query->command->name);
+    if (!at && query->error)
+        writer_format(walk->out, "    %-7s  -%s\n", "answer", query->error);
+    else if (!at)
+        writer_format(walk->out, "    %-7s  -ERR no route for '%s'\n", "answer", query->command->name);
+}
+
+/* The whole way from the root. */
+static void walk_from(struct writer *out, const struct target *root, struct query *query)
+{
+    unsigned nodes = 0;
+    const struct walk walk = {.out = out, .nodes = &nodes};
+    walk_on(&walk, root, query);
 }
 
 static void route_note_leaf(struct route *route, const struct target *leaf)
@@ -255,7 +298,7 @@ static void route_key(struct writer *out, struct route *route, const struct clus
     query.key = route->keys.at[index];
     char quoted[ROUTE_QUOTE];
     say(out, "key", tree_quote(query_key(&query), query.key.size, quoted, sizeof quoted));
-    walk(out, cluster->root, &query, 0);
+    walk_from(out, cluster->root, &query);
     route_note_leaf(route, query.target);
 }
 
@@ -282,13 +325,12 @@ static void route_cluster(struct writer *out, struct route *route, const struct 
         return;
     }
     route->leaf_count = 0;
-    told = 0;
     for (uint32_t i = 0; i < route->keys.count; i++)
         route_key(out, route, cluster, i);
     if (!route->keys.count) {
         struct query query = route_query(route);
         say(out, "key", "none");
-        walk(out, cluster->root, &query, 0);
+        walk_from(out, cluster->root, &query);
     }
     route_conclude(out, route);
 }
@@ -346,6 +388,7 @@ static bool route_without_router(struct writer *out, struct route *route)
 
 static void route_run(struct writer *out, struct route *route)
 {
+    target_draw++;
     const struct question *question = route->question;
     route->command = route_find_command(route);
     if (route->command) {

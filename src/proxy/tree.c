@@ -7,13 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TREE_LINE = 512, TREE_PREFIX = 256, TREE_DEPTH = 24 };
+enum { TREE_MEMBERS = 8, TREE_LINE = 512, TREE_PREFIX = 256, TREE_DEPTH = 24, TREE_NODES = 10000 };
 
 static const char *const compat_names[] = {
     [COMPAT_NYDUS] = "nydus", [COMPAT_TWEMPROXY] = "twemproxy", [COMPAT_REDIS] = "redis"};
 
 const char *tree_quote(const char *bytes, size_t size, char *text, size_t room)
 {
+    static const char letters[] = "\"\\\r\n\t", names[] = "\"\\rnt";
     size_t used = 0;
     text[used++] = '"';
     for (size_t i = 0; i < size; i++) {
@@ -23,9 +24,10 @@ const char *tree_quote(const char *bytes, size_t size, char *text, size_t room)
             used += 3;
             break;
         }
-        if (byte == '"' || byte == '\\')
-            text[used++] = '\\';
-        if (byte < 0x20 || byte == 0x7f)
+        const char *letter = byte ? strchr(letters, byte) : NULL;
+        if (letter)
+            used += (size_t)snprintf(text + used, room - used, "\\%c", names[letter - letters]);
+        else if (byte < 0x20 || byte == 0x7f)
             used += (size_t)snprintf(text + used, room - used, "\\x%02x", byte);
         else
             text[used++] = (char)byte;
@@ -42,6 +44,33 @@ const char *tree_language(const struct target *target)
     return target->kind == TARGET_FUNCTION ? "Lua" : "C";
 }
 
+/* How many hosts the cluster has whose hosts a router is over. */
+static uint32_t cluster_hosts(const struct target *router)
+{
+    const struct target_set *set = router->set;
+    const char *name = router->router.hosts[0]->host.host->options.cluster;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < set->count; i++) {
+        const struct target *target = set->targets[i];
+        count += target->kind == TARGET_HOST && !strcmp(target->host.host->options.cluster, name);
+    }
+    return count;
+}
+
+/* Which of its cluster's hosts a router is over; the first ones when there are many. */
+static void describe_members(const struct target *target, char *text, size_t size)
+{
+    size_t used = 0;
+    for (uint32_t i = 0; i < target->router.count && used < size; i++) {
+        if (i == TREE_MEMBERS) {
+            snprintf(text + used, size - used, " …");
+            break;
+        }
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : ": ",
+                                 target->router.hosts[i]->host.name);
+    }
+}
+
 static void describe_router(const struct target *target, char *text, size_t size)
 {
     const struct router_options *options = router_options_of(target->router.router);
@@ -56,7 +85,9 @@ static void describe_router(const struct target *target, char *text, size_t size
             used += (size_t)snprintf(text + used, size - used, ", unsigned bytes");
     }
     if (target->router.eject)
-        snprintf(text + used, size - used, ", ejects hosts that are down");
+        used += (size_t)snprintf(text + used, size - used, ", ejects hosts that are down");
+    if (target->router.count < cluster_hosts(target))
+        describe_members(target, text + used, size - used);
 }
 
 static void describe_host(const struct target *target, char *text, size_t size)
@@ -133,39 +164,41 @@ const char *tree_describe(const struct target *target, char *text, size_t size)
 struct print {
     FILE *out;
     unsigned depth;
+    unsigned *left; /* lines that may still be printed: a target may stand in many places */
 };
 
-static void print_node(FILE *out, const struct target *target, unsigned depth, const char *label);
+static bool print_node(const struct print *print, const struct target *target, const char *label);
 
 static bool print_branch(void *context, const struct target *below, const struct target_way *way)
 {
-    const struct print *print = context;
     char label[TREE_PREFIX];
     if (way->is_prefix)
         tree_quote(way->text, way->size, label, sizeof label);
     else
         snprintf(label, sizeof label, "%.*s", (int)way->size, way->text);
-    print_node(print->out, below, print->depth, label);
-    return false;
+    return print_node(context, below, label);
 }
 
-static void print_below(FILE *out, const struct target *target, unsigned depth)
-{
-    struct print print = {.out = out, .depth = depth};
-    if (target->kind != TARGET_CLUSTER) /* that has a tree of its own */
-        target_each(target, print_branch, &print);
-}
-
-static void print_node(FILE *out, const struct target *target, unsigned depth, const char *label)
+/* true: there is no more room. */
+static bool print_node(const struct print *print, const struct target *target, const char *label)
 {
     char line[TREE_LINE];
-    fprintf(out, "    %-3s  %*s%s%s%s\n", tree_language(target), (int)depth * 2, "", label ? label : "",
-            label ? " -> " : "", tree_describe(target, line, sizeof line));
-    if (depth < TREE_DEPTH)
-        print_below(out, target, depth + 1);
+    struct print below = *print;
+    if (!*print->left)
+        return true;
+    --*print->left;
+    fprintf(print->out, "    %-4s %*s%s%s%s\n", tree_language(target), (int)print->depth * 2, "",
+            label ? label : "", label ? " -> " : "", tree_describe(target, line, sizeof line));
+    below.depth++;
+    /* A cluster has a tree of its own. */
+    return target->kind != TARGET_CLUSTER && below.depth < TREE_DEPTH &&
+           target_each(target, print_branch, &below);
 }
 
 void tree_print(FILE *out, const struct target *root)
 {
-    print_node(out, root, 0, NULL);
+    unsigned left = TREE_NODES;
+    const struct print print = {.out = out, .left = &left};
+    if (print_node(&print, root, NULL))
+        fprintf(out, "    and more\n");
 }

@@ -82,3 +82,17 @@ struct target *prefix_find(const struct prefix_node *root, const char *key, size
     }
     return best;
 }
+
+size_t prefix_length(const struct prefix_node *root, const char *key, size_t size)
+{
+    const struct prefix_node *node = root;
+    size_t length = 0;
+    for (size_t i = 0; i < size; i++) {
+        node = prefix_child(node, (uint8_t)key[i]);
+        if (!node)
+            break;
+        if (node->value)
+            length = i + 1;
+    }
+    return length;
+}

@@ -22,3 +22,5 @@ void prefix_destroy(struct prefix_node *root);
 bool prefix_add(struct prefix_node *root, const char *text, size_t size, struct target *value);
 /* NULL when no prefix fits. */
 struct target *prefix_find(const struct prefix_node *root, const char *key, size_t size);
+/* How many bytes of the key that prefix has; 0 when none fits. */
+size_t prefix_length(const struct prefix_node *root, const char *key, size_t size);
