@@ -7,6 +7,7 @@
 --   runtime.pack()                  all files that were read so far
 --   runtime.load_router(index, path)    the number of the cluster's target, or nil, message;
 --                                   it may raise: what the script raised
+--   runtime.notes(index)            what is slow in the functions of that router, as lines; "" when nothing is
 --   runtime.begin leave step place host_changed   see nydus.events
 local abi = require("nydus.abi")
 local bundle = require("nydus.bundle")
@@ -118,12 +119,19 @@ local function run(index, path)
   return id
 end
 
+local functions = {} -- by the cluster's index: those that decide
+
 -- When it is done decisions are made, and nothing more that is kept for ever.
 function M.load_router(index, path)
-  target.loading = true
+  target.loading, target.functions = true, {}
   local id, message = run(index, path)
-  target.loading = false
+  target.loading, functions[index] = false, target.functions
   return id, message
+end
+
+function M.notes(index)
+  local lint = require("nydus.lint") -- seldom wanted
+  return table.concat(lint.notes(functions[index] or {}), "\n")
 end
 
 for _, name in ipairs({ "begin", "leave", "step", "place", "host_changed" }) do

@@ -10,6 +10,7 @@
 --                                  what has to be made; or nil, message
 --   target.list_id(list)           a list that a decision returned, made once for every content
 --   target.place(fn)               where a function stands, "routers/tenant.lua:12"; nil: in C
+--   target.functions               those that were taken at load, in order
 --   target.loading                 may new routers be made? (not while a decision runs)
 local abi = require("nydus.abi")
 local driver = require("nydus.driver")
@@ -17,7 +18,7 @@ local ffi = require("ffi")
 local reply = require("nydus.reply")
 local suggest = require("nydus.config.suggest")
 
-local M = { loading = true }
+local M = { loading = true, functions = {} }
 
 M.EXPECTED = "a target is expected (a host, a cluster, a router, a list, a reply or a function)"
 
@@ -144,6 +145,9 @@ local function function_id(fn)
   end
   id = native.func(driver.make(fn, name), name)
   functions[fn] = id
+  if M.loading then
+    M.functions[#M.functions + 1] = fn
+  end
   return id
 end
 

@@ -215,6 +215,19 @@ struct target *script_router(struct script *script, struct cluster *cluster, con
     return target;
 }
 
+char *script_notes(struct script *script, const struct cluster *cluster)
+{
+    lua_State *L = script->state.L;
+    char *text = NULL;
+    script_push_runtime(script, "notes");
+    lua_pushinteger(L, (lua_Integer)cluster->index);
+    if (!runtime_call(script, 1, cluster->name, &text))
+        return text;
+    text = xstrdup(lua_tostring(L, -1));
+    lua_settop(L, 0);
+    return text;
+}
+
 bool script_finish(struct script *script, char **error)
 {
     const struct generation *generation = script->generation;

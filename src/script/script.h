@@ -65,6 +65,11 @@ void script_bind(struct script *script, struct generation *generation);
 struct target *script_router(struct script *script, struct cluster *cluster, const char *path, char **error)
     __attribute__((warn_unused_result));
 
+/* What makes the functions of that cluster's router slow, one note per line with
+ * file and line, for the caller to free; "" when nothing does. Not for workers:
+ * the code for it stays in memory. */
+char *script_notes(struct script *script, const struct cluster *cluster) __attribute__((warn_unused_result));
+
 /* To be called when the root of every cluster is set: clusters that are named
  * by each other in a circle are refused. */
 bool script_finish(struct script *script, char **error) __attribute__((warn_unused_result));

@@ -3,6 +3,7 @@
 #include "server/check_command.h"
 
 #include "proxy/tree.h"
+#include "script/script.h"
 #include "server/generation.h"
 
 #include <stdio.h>
@@ -45,6 +46,15 @@ static void print_hosts(const struct cluster_config *config)
     }
 }
 
+/* What is slow in a router script, each on a line of its own. */
+static void print_notes(const struct generation *generation, const struct cluster *cluster)
+{
+    char *notes = script_notes(generation->script, cluster);
+    for (const char *line = strtok(notes, "\n"); line; line = strtok(NULL, "\n"))
+        printf("    %s\n", line);
+    free(notes);
+}
+
 static void print_cluster(const struct generation *generation, const struct cluster_config *config)
 {
     printf("cluster %s\n", config->name);
@@ -58,6 +68,7 @@ static void print_cluster(const struct generation *generation, const struct clus
         printf("  fallback\n");
         tree_print(stdout, cluster->quarantine.fallback);
     }
+    print_notes(generation, cluster);
 }
 
 int check_command(const char *path)
