@@ -10,6 +10,7 @@
 --   events.add(api, native)      puts these into api
 --   events.begin()               the configuration is in force from now on: time begins
 --   events.leave()               it has been replaced, or the worker leaves: no timer goes on
+--   events.on_stop(fn)           fn() then
 --   events.host_changed(id, state, why)
 --   events.step(stopped), events.place()   see nydus.timer
 local target = require("nydus.target")
@@ -21,6 +22,7 @@ M.MAX_WATCHERS = 100
 
 local timers
 local watchers = {} -- what on_host was given: functions and their places
+local stops = {}    -- what on_stop was given
 
 local function make_on_host(native)
   return function(fn)
@@ -62,7 +64,14 @@ end
 function M.leave()
   if timers then
     timers:stop()
+    for _, fn in ipairs(stops) do
+      timers:call(timer.place("stop", fn), fn)
+    end
   end
+end
+
+function M.on_stop(fn)
+  stops[#stops + 1] = fn
 end
 
 function M.step(stopped)

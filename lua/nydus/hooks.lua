@@ -8,6 +8,8 @@
 --
 -- One entry per hook: entry(value, index) takes what the script gave and returns
 -- something true (that of `route`: the number of the target), or nil, message.
+local events = require("nydus.events")
+local keep = require("nydus.keep")
 local suggest = require("nydus.config.suggest")
 local target = require("nydus.target")
 
@@ -30,8 +32,22 @@ function ENTRIES.fallback(value, index)
   return true
 end
 
+-- What the script hands to the next configuration.
+function ENTRIES.keep(value, index)
+  return keep.names(index, value)
+end
+
+-- Called when the configuration has been replaced, or the worker leaves.
+function ENTRIES.stop(value)
+  if type(value) ~= "function" then
+    return nil, ("stop: a function is expected, got %s"):format(target.kind(value))
+  end
+  events.on_stop(value)
+  return true
+end
+
 -- Hooks of later versions, so that a script made for one is told so.
-for _, name in ipairs({ "check", "keep", "on_reply", "retry", "stop" }) do
+for _, name in ipairs({ "check", "on_reply", "retry" }) do
   ENTRIES[name] = function()
     return nil, ("the hook '%s' is not supported yet"):format(name)
   end

@@ -13,8 +13,9 @@
 --   nydus.now random log                               see nydus.clock, nydus.log
 --   nydus.every after on_host                          what happens without a request: see nydus.events
 --   host.state host:down() host:up()                   see nydus.host
+--   nydus.kept                                         what is handed to the next configuration: see nydus.keep
 --
--- For the runtime: init.create(native) -> { api =, clusters = by index }
+-- For the runtime: init.create(native) -> { module = function(fields of one script), clusters = by index }
 local actions = require("nydus.actions")
 local clock = require("nydus.clock")
 local events = require("nydus.events")
@@ -269,10 +270,14 @@ end
 
 -- The whole -----------------------------------------------------------------
 
-local function strict(api)
+-- What one script gets: what all get, and its own.
+local function strict(api, own)
   return setmetatable({}, {
     __index = function(_, name)
       local value = api[name]
+      if value == nil then
+        value = own[name]
+      end
       if value == nil then
         local hint = suggest.hint(name, suggest.names(api))
         error(("nydus.%s: no such function%s"):format(tostring(name), hint), 2)
@@ -314,7 +319,10 @@ function M.create(native)
   require("nydus.host").setup(native)
   target.methods.cluster = { host = find_host }
   target.methods.router = { pick = make_pick(native) }
-  return { api = strict(api), clusters = by_index }
+  local function module(own)
+    return strict(api, own)
+  end
+  return { module = module, clusters = by_index }
 end
 
 return M

@@ -9,6 +9,7 @@
 --                                   it may raise: what the script raised
 --   runtime.notes(index)            what is slow in the functions of that router, as lines; "" when nothing is
 --   runtime.begin leave step place host_changed   see nydus.events
+--   runtime.values give             see nydus.keep
 local abi = require("nydus.abi")
 local bundle = require("nydus.bundle")
 local config = require("nydus.config")
@@ -18,6 +19,7 @@ local guard = require("nydus.guard")
 local hooks = require("nydus.hooks")
 local init = require("nydus.init")
 local limiter = require("nydus.limiter")
+local keep = require("nydus.keep")
 local limits = require("nydus.limits")
 local request = require("nydus.request")
 local sandbox = require("nydus.sandbox")
@@ -96,18 +98,20 @@ end
 local function run(index, path)
   nydus = nydus or init.create(native)
   limiter.load(current.clusters[index + 1].name)
+  local cluster = current.clusters[index + 1]
+  local kept = keep.open(index, ("cluster %s, %s"):format(cluster.name, cluster.router.text))
   local box = sandbox.new({
     bundle = files,
     folder = M.folder,
     load = load_chunk,
     log = native.log,
-    modules = { nydus = nydus.api },
+    modules = { nydus = nydus.module({ kept = kept }) },
   })
   local chunk, message = box:load(path)
   if not chunk then
     return nil, message
   end
-  local value = chunk(nydus.clusters[index + 1], copy(current.clusters[index + 1].router.options or {}))
+  local value = chunk(nydus.clusters[index + 1], copy(cluster.router.options or {}))
   if value == nil then
     return nil, sandbox.display(path) .. ": it returns nothing; it has to end with `return` and a target"
   end
@@ -137,5 +141,6 @@ end
 for _, name in ipairs({ "begin", "leave", "step", "place", "host_changed" }) do
   M[name] = events[name]
 end
+M.values, M.give = keep.values, keep.give
 
 return M

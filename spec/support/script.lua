@@ -11,6 +11,8 @@
 --                                           "none", or "error ERR router: …"
 --   s:routes({ { "GET", "k" }, … }, { attempt = 1, db = 2 })   a list of these, asked for in one batch
 --   s:begin() advance(seconds) leave()    in force, time for timers, out of force
+--   script.new{ …, from = s }             takes over what s hands on
+--   s:inherit(from)                       once more, when s has left
 --   s:counters()                          batches, queries, errors, stops, memory_errors
 --   s:eval(source)                        what that returns in the script layer's own state
 --   s:close()
@@ -82,7 +84,7 @@ local function builtin(cluster, given)
 end
 
 -- What server/generation.c does, from the normalised configuration.
-local function build(self, config, dir)
+local function build(self, config, dir, from)
   local generation = ffi.new("struct generation")
   self.generation = generation
   generation.refs, generation.set = 1, C.target_set_create()
@@ -93,6 +95,7 @@ local function build(self, config, dir)
     end
   end
   C.script_bind(self.c, generation)
+  if from then C.script_inherit(self.c, from.c, false) end
   local problem = ffi.new("char *[1]")
   for i, given in ipairs(config.clusters) do
     local cluster = generation.clusters[i - 1]
@@ -126,7 +129,7 @@ local function open(options)
     self:close()
     return nil, (take(problem):gsub(dir:gsub("%p", "%%%0") .. "/", ""))
   end
-  local message = build(self, read_config(dir .. "/config.lua"), dir)
+  local message = build(self, read_config(dir .. "/config.lua"), dir, options.from)
   if message then
     self:close()
     return nil, (message:gsub(dir:gsub("%p", "%%%0") .. "/", ""))
@@ -221,6 +224,10 @@ end
 
 function Script:advance(seconds)
   C.script_advance(self.c, seconds)
+end
+
+function Script:inherit(from)
+  C.script_inherit(self.c, from.c, true)
 end
 
 function Script:leave()

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "proxy/proxy.h"
 #include "script/bindings.h"
+#include "script/heirloom.h"
 
 #include <lauxlib.h>
 #include <math.h>
@@ -259,6 +260,11 @@ void script_turn_end(struct script *script)
 }
 
 /* ---- time ---- */
+
+void script_inherit(struct script *script, struct script *from, bool last)
+{
+    heirloom_hand(from, script, last);
+}
 
 void script_begin(struct script *script)
 {

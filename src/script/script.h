@@ -78,9 +78,13 @@ bool script_finish(struct script *script, char **error) __attribute__((warn_unus
  * the first call on none is collected during decisions. */
 void script_turn_end(struct script *script);
 
+/* Takes over what the scripts of the generation before hand on: before any router is run, and once
+ * more when that has left, which is the last time. */
+void script_inherit(struct script *script, struct script *from, bool last);
+
 /* The generation is in force: its timers run. */
 void script_begin(struct script *script);
-/* It has been replaced, or the worker leaves: no timer goes on. It may still be
+/* It has been replaced, or the worker leaves: no timer goes on, its scripts are told. It may still be
  * asked for decisions. Nothing happens to one that is not in force. */
 void script_leave(struct script *script);
 /* For a generation without a loop: so many seconds go by. */

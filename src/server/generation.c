@@ -242,6 +242,8 @@ static void build_generation(struct build *build)
     for (size_t i = 0; i < build->config->cluster_count; i++)
         build_cluster(build, &build->config->clusters[i]);
     script_bind(build->script, generation);
+    if (build->proxy && build->proxy->generation)
+        script_inherit(build->script, build->proxy->generation->script, false);
     for (uint32_t i = 0; i < generation->count; i++)
         build_root(build, generation->clusters[i]);
     if (!build->problems)
@@ -278,6 +280,8 @@ void generation_retire(struct proxy *proxy)
 void generation_adopt(struct proxy *proxy, struct generation *generation)
 {
     generation_retire(proxy);
+    if (proxy->generation)
+        script_inherit(generation->script, proxy->generation->script, true);
     proxy_adopt(proxy, generation);
     script_begin(generation->script);
 }
