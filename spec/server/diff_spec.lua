@@ -199,6 +199,13 @@ describe("nydus --diff", function()
       assert.matches("\n  share +a %+ b: 0 %% %-> [45]", out)
     end)
 
+    it("ends, when lists lead back to themselves", function()
+      local out = diff(one("'circle.lua'", "a=1 b=2"), nil, {
+        ["circle.lua"] = "local c = ... return { function() return { c, c, c } end, c.hosts[1] }",
+      })
+      assert.matches("^cluster main: 0 %% of the keys move", out)
+    end)
+
     it("says what is otherwise in another database", function()
       local out = diff(one("'jump'", "a=1 b=2"), one("'db.lua'", "a=1 b=2"), { ["db.lua"] = [[
         local cluster = ...

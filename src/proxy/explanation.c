@@ -24,8 +24,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* STEPS: on one way, NODES: on all that one key takes. */
-enum { ROUTE_STEPS = 64, ROUTE_NODES = 1000, ROUTE_LINE = 512, ROUTE_QUOTE = 256, ROUTE_LEAVES = 64 };
+/* STEPS: on one way, LINES: about all that one key takes. */
+enum { ROUTE_STEPS = 64, ROUTE_LINES = 1000, ROUTE_LINE = 512, ROUTE_QUOTE = 256, ROUTE_LEAVES = 64 };
 
 /* One command while it is looked at. */
 struct route {
@@ -41,7 +41,7 @@ struct route {
 struct walk {
     struct writer *out;
     unsigned depth;  /* lists and actions around the place where it is */
-    unsigned *nodes; /* told so far, of all depths */
+    unsigned *lines; /* told so far, of all depths */
 };
 
 static void say(struct writer *out, const char *label, const char *text)
@@ -52,6 +52,7 @@ static void say(struct writer *out, const char *label, const char *text)
 static void say_node(const struct walk *walk, const struct target *target)
 {
     char line[ROUTE_LINE];
+    ++*walk->lines;
     writer_format(walk->out, "    %-7s  %*s%s\n", tree_language(target), (int)walk->depth * 2, "",
                   tree_describe(target, line, sizeof line));
 }
@@ -59,11 +60,13 @@ static void say_node(const struct walk *walk, const struct target *target)
 /* A line about the node above it. */
 static void say_more(const struct walk *walk, const char *text)
 {
+    ++*walk->lines;
     writer_format(walk->out, "%15s%*s%s\n", "", (int)walk->depth * 2, "", text);
 }
 
 static void say_choice(const struct walk *walk, const char *how, const struct target *next)
 {
+    ++*walk->lines;
     writer_format(walk->out, "%15s%*s%s%s\n", "", (int)walk->depth * 2, "", how,
                   next ? "" : ": there is none");
 }
@@ -208,7 +211,7 @@ static bool walk_one(void *context, const struct target *target, const struct ta
 {
     const struct below *below = context;
     struct query query = *below->query;
-    if (*below->walk.nodes >= ROUTE_NODES)
+    if (*below->walk.lines >= ROUTE_LINES)
         return true;
     if (below->above->kind != TARGET_LIST || target->kind != TARGET_HOST)
         writer_format(below->walk.out, "%15s%*s%.*s:\n", "", (int)below->walk.depth * 2 - 2, "",
@@ -244,7 +247,6 @@ static void walk_on(const struct walk *walk, const struct target *at, struct que
             at = NULL;
             break;
         }
-        ++*walk->nodes;
         say_node(walk, at);
         const struct target *next = step(walk, at, query);
         if (next == at) {
@@ -263,8 +265,8 @@ static void walk_on(const struct walk *walk, const struct target *at, struct que
 /* The whole way from the root. */
 static void walk_from(struct writer *out, const struct target *root, struct query *query)
 {
-    unsigned nodes = 0;
-    const struct walk walk = {.out = out, .nodes = &nodes};
+    unsigned lines = 0;
+    const struct walk walk = {.out = out, .lines = &lines};
     walk_on(&walk, root, query);
 }
 

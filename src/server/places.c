@@ -10,8 +10,13 @@
 #include <string.h>
 #include <xxhash.h>
 
-/* GROUPS: so many sets of places are told apart; PARTS: in one of them; DEPTH: of targets in each other. */
-enum { PLACES_GROUPS = 1 << 14, PLACES_PARTS = 1 << 10, PLACES_DEPTH = 8 };
+enum {
+    PLACES_GROUPS = 1 << 14, /* sets of places that are told apart */
+    PLACES_PARTS = 1 << 10,  /* in one of them */
+    PLACES_DEPTH = 8,        /* lists and actions in each other */
+    PLACES_ITEMS = 64,       /* that are asked for one key: more are taken for a circle */
+    PLACES_CIRCLES = 1000    /* keys with such a circle; then none is asked for its items any more */
+};
 
 /* A host of one side and where it is. */
 struct seated {
@@ -33,6 +38,8 @@ struct places {
     uint32_t next;         /* the next place's number */
     struct group *groups;  /* a hash table; owned */
     uint32_t group_count;
+    uint32_t items;   /* asked for the present key */
+    uint32_t circles; /* keys for which they were too many */
 };
 
 /* ---- hosts ---- */
@@ -209,6 +216,12 @@ static uint32_t find_item(struct places *places, enum side side, const struct ta
                           const struct query *query, unsigned depth)
 {
     struct query part = *query, *asked = &part;
+    if (item->kind == TARGET_HOST)
+        return places_of_host(places, side, item->host.host);
+    if (++places->items == PLACES_ITEMS)
+        places->circles++;
+    if (places->items >= PLACES_ITEMS || places->circles >= PLACES_CIRCLES)
+        return PLACE_OTHER;
     part.target = item;
     part.router = NULL;
     dispatch_settle(&asked, 1);
@@ -255,6 +268,7 @@ static uint32_t find(struct places *places, enum side side, const struct target 
 uint32_t places_find(struct places *places, enum side side, const struct target *leaf,
                      const struct query *query)
 {
+    places->items = 0;
     return find(places, side, leaf, query, 0);
 }
 
