@@ -13,6 +13,11 @@
 --       reply after so many seconds; the first good reply counts
 --   nydus.shadow{ t, copy, sample = 1, pending = 1000 }     copies of this share of the commands go to `copy`; nobody waits for
 --       them, and where more than `pending` are on their way (or 16 MB) they are dropped and counted
+--   nydus.limit{ rate = 100, burst = 20, next = t }         so many commands a second go to `next`, and `burst` (default: `rate`)
+--       at once after a pause, counted for all workers and over reloads. key = "client" "user" "addr" "key" "tag" or
+--       "command": for each of these its own rate. over = t2: where the others go; without it they get an error that says
+--       when to come again. name = "…": limits of one name share their tokens. A MGET is one command; what is queued by
+--       MULTI counts as any other, its EXEC does not, SUBSCRIBE does not
 --
 -- For nydus.init: actions.add(api, native)
 local suggest = require("nydus.config.suggest")
@@ -200,6 +205,70 @@ function makers.shadow(native, given)
   end
   local ids, message = ids_of(items, 2, 2)
   return ids and native.shadow(ids[1], ids[2], sample, pending, SHADOW_BYTES), message
+end
+
+-- Named fields alone; or nil, message.
+local function take_named(given, names)
+  local items, options = take(given, names)
+  if not items then
+    return nil, options
+  elseif #items > 0 then
+    return nil, "it takes named fields, as in { next = t }"
+  end
+  return options
+end
+
+local LIMIT = { rate = true, burst = true, key = true, over = true, next = true, name = true }
+local LIMIT_KEYS = { client = true, user = true, addr = true, key = true, tag = true, command = true }
+
+-- Those without a name are called after their cluster, in their order: it is the same in all workers.
+local limit_counts = {}
+
+local function limit_name(given)
+  if given ~= nil then
+    return type(given) == "string" and #given >= 1 and #given <= 127 and given
+  end
+  local cluster = target.cluster:sub(1, 100)
+  limit_counts[cluster] = (limit_counts[cluster] or 0) + 1
+  return ("limit %s#%d"):format(cluster, limit_counts[cluster])
+end
+
+local function limit_ids(options)
+  local id, message = target.id(options.next)
+  if not id then
+    return nil, "next: " .. message
+  end
+  local over
+  if options.over ~= nil then
+    over, message = target.id(options.over)
+    if not over then
+      return nil, "over: " .. message
+    end
+  end
+  return id, over
+end
+
+function makers.limit(native, given)
+  local options, message = take_named(given, LIMIT)
+  if not options then
+    return nil, message
+  end
+  local rate, burst = options.rate, options.burst
+  if not is_number(rate, 1e-6, 1e7) then
+    return nil, ("rate: %s is no number of commands a second (up to 10000000)"):format(shown(rate))
+  elseif burst ~= nil and not is_number(burst, 1, 1e9) then
+    return nil, ("burst: %s is no number of commands (1 or more)"):format(shown(burst))
+  elseif options.key ~= nil and not LIMIT_KEYS[options.key] then
+    return nil, ("key: %s is none of client, user, addr, key, tag, command"):format(shown(options.key))
+  end
+  local id, over = limit_ids(options)
+  local name = id and limit_name(options.name)
+  if id and not name then
+    return nil, ("name: %s is no name (1 to 127 bytes)"):format(shown(options.name))
+  elseif not id then
+    return nil, over
+  end
+  return native.limit(id, over, rate, burst or math.max(rate, 1), options.key or "all", name)
 end
 
 function M.add(api, native)

@@ -128,6 +128,7 @@ local functions = {} -- by the cluster's index: those that decide
 -- When it is done decisions are made, and nothing more that is kept for ever.
 function M.load_router(index, path)
   target.loading, target.functions = true, {}
+  target.cluster = current.clusters[index + 1].name
   local id, message = run(index, path)
   target.loading, functions[index] = false, target.functions
   return id, message

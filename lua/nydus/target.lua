@@ -12,13 +12,14 @@
 --   target.place(fn)               where a function stands, "routers/tenant.lua:12"; nil: in C
 --   target.functions               those that were taken at load, in order
 --   target.loading                 may new routers be made? (not while a decision runs)
+--   target.cluster                 the name of the cluster whose script is loading
 local abi = require("nydus.abi")
 local driver = require("nydus.driver")
 local ffi = require("ffi")
 local reply = require("nydus.reply")
 local suggest = require("nydus.config.suggest")
 
-local M = { loading = true, functions = {} }
+local M = { loading = true, cluster = "", functions = {} }
 
 M.EXPECTED = "a target is expected (a host, a cluster, a router, a list, a reply or a function)"
 

@@ -47,6 +47,7 @@ struct client {
     char *name;                      /* CLIENT SETNAME; NULL: none */
     char *library, *library_version; /* CLIENT SETINFO; NULL: none */
     uint64_t id;
+    uint64_t origin; /* a hash of where it comes from, the port left out; 0: not asked for yet */
     double created, active; /* loop time, seconds */
     size_t kept;            /* bytes of replies that wait in the queue for their turn */
     uint32_t pending;       /* requests in the queue */

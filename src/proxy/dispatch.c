@@ -98,20 +98,20 @@ void dispatch_route(struct query **queries, size_t count)
 }
 
 /* The first item of a transparent action, or NULL. */
-static const struct target *behind_action(const struct target *leaf)
+static const struct target *behind_action(const struct target *leaf, bool acting)
 {
-    bool transparent = leaf && leaf->kind == TARGET_ACTION && leaf->action.action->transparent;
-    return transparent ? leaf->action.items[0] : NULL;
+    const struct action *action = leaf && leaf->kind == TARGET_ACTION ? leaf->action.action : NULL;
+    return action && action->transparent && !(acting && action->pass) ? leaf->action.items[0] : NULL;
 }
 
-void dispatch_settle(struct query **queries, size_t count)
+void dispatch_settle(struct query **queries, size_t count, bool acting)
 {
     bool again = true;
     for (int round = 0; again && round < ROUTE_ROUNDS; round++) {
         dispatch_route(queries, count);
         again = false;
         for (size_t i = 0; i < count; i++) {
-            const struct target *next = behind_action(queries[i]->target);
+            const struct target *next = behind_action(queries[i]->target, acting);
             if (next) {
                 queries[i]->target = next;
                 again = true;
@@ -265,7 +265,7 @@ static void dispatch_leave(void)
 static void dispatch_by(struct request *request, action_send *send)
 {
     struct query *query = &request->query;
-    dispatch_settle(&query, 1);
+    dispatch_settle(&query, 1, true);
     const struct target *leaf = query->target;
     if (leaf && leaf->kind == TARGET_HOST)
         send(leaf->host.host, request);

@@ -14,8 +14,9 @@ void dispatch_batch(struct request **requests, size_t count);
  * a function. Used for single decisions too (--route, NYDUS ROUTE). */
 void dispatch_route(struct query **queries, size_t count);
 
-/* The same, and on through the actions that are transparent: to what one host can be named for. */
-void dispatch_settle(struct query **queries, size_t count);
+/* The same, and on through the actions that are transparent: to what one host can be named for. acting:
+ * it stops at those that have `pass`. */
+void dispatch_settle(struct query **queries, size_t count, bool acting);
 
 /* Sends a request to the leaf in its query.target, or fails it when there is none. */
 void dispatch_leaf(struct request *request);

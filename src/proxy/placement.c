@@ -58,7 +58,7 @@ static const struct target *route(struct query *query, const struct target *from
     query->target = routes++ < ROUTES_MAX ? from : NULL;
     query->router = NULL;
     query->error = NULL;
-    dispatch_settle(&query, 1);
+    dispatch_settle(&query, 1, false);
     return query->target;
 }
 

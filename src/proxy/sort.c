@@ -16,7 +16,7 @@ static struct query sort_route(const struct call *call, struct resp_arg key)
     query.target = client_cluster(call->client)->root;
     query.nkeys = 1;
     query.key = key;
-    dispatch_settle(&pointer, 1);
+    dispatch_settle(&pointer, 1, false);
     return query;
 }
 

@@ -255,6 +255,7 @@ struct target *target_action(struct target_set *set, const struct action *action
     target->action.items = copy_targets(items, count);
     target->action.count = count;
     target->action.state = state;
+    set->passes |= action->pass != NULL;
     return target;
 }
 

@@ -72,6 +72,9 @@ struct action {
     /* What needs one host (a transaction, a command that blocks, a subscription) is sent to where its first
      * item leads, as if the action were not there. */
     bool transparent;
+    /* Of one that is transparent: what is done to a request that needs one host, on its way through; it
+     * leaves in query.target where to go on. false: it has failed the request. NULL: nothing. */
+    bool (*pass)(struct request *request);
     /* The options, for people, each with ", " in front; NULL: there are none. */
     void (*describe)(const struct target *target, char *text, size_t size);
     void (*destroy)(void *state); /* NULL: free */
@@ -158,6 +161,7 @@ struct target_set {
     uint32_t functions; /* how many of them are TARGET_FUNCTIONs */
     struct target_default *defaults; /* those that walks have met; [0] is none of them */
     uint16_t default_count;
+    bool passes; /* some action has `pass` */
     /* Asks Lua for `count` queries that stand at one TARGET_FUNCTION. It puts the
      * next target into each query->target (any kind of this set), or NULL and maybe an error. */
     void (*decide)(void *context, const struct target *function, struct query **queries, size_t count);

@@ -1,6 +1,7 @@
 /* For Lua: the targets that act, and those that decide by options; all has been checked by nydus.actions. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/attempts.h"
+#include "proxy/limit.h"
 #include "proxy/shadow.h"
 #include "script/bindings.h"
 
@@ -89,6 +90,27 @@ static int shadow(lua_State *L)
     return bind_push_target(L, shadow_target(bind_set(L), bind_target(L, 1), bind_target(L, 2), &options));
 }
 
+/* limit(next, over or nil, rate, burst, key, name) -> id, or nil and why not */
+static int limit(lua_State *L)
+{
+    static const char *const words[] = {"all", "client", "user", "addr", "key", "tag", "command", NULL};
+    struct limit_options options = {
+        .rate = luaL_checknumber(L, 3),
+        .burst = luaL_checknumber(L, 4),
+        .by = (enum limit_by)luaL_checkoption(L, 5, NULL, words),
+    };
+    size_t size;
+    const char *name = luaL_checklstring(L, 6, &size);
+    char error[200];
+    if (!limiter_find(&options.limiter, name, size, options.rate, options.burst, error, sizeof error)) {
+        lua_pushnil(L);
+        lua_pushstring(L, error);
+        return 2;
+    }
+    struct target *over = lua_isnil(L, 2) ? NULL : bind_target(L, 2);
+    return bind_push_target(L, limit_target(bind_set(L), bind_target(L, 1), over, &options));
+}
+
 void bind_actions(struct script *script)
 {
     bind_add(script, "all", all);
@@ -96,4 +118,5 @@ void bind_actions(struct script *script)
     bind_add(script, "failover", failover);
     bind_add(script, "hedge", hedge);
     bind_add(script, "shadow", shadow);
+    bind_add(script, "limit", limit);
 }

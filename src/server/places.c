@@ -224,7 +224,7 @@ static uint32_t find_item(struct places *places, enum side side, const struct ta
         return PLACE_OTHER;
     part.target = item;
     part.router = NULL;
-    dispatch_settle(&asked, 1);
+    dispatch_settle(&asked, 1, false);
     return find(places, side, part.target, &part, depth);
 }
 

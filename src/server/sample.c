@@ -103,7 +103,7 @@ static void asking_flush(struct asking *asking, enum side side, asking_answer *a
         queries[i]->target = plan->sides[side]->root;
     }
     target_draw++;
-    dispatch_settle(queries, asking->count);
+    dispatch_settle(queries, asking->count, false);
     for (uint32_t i = 0; i < asking->count; i++) {
         uint32_t place = places_find(plan->places, side, queries[i]->target, queries[i]);
         answer(asking, side, asking->keys[i], place, queries[i]);
