@@ -94,8 +94,9 @@ build/fuzz/%_fuzz: spec/fuzz/%_fuzz.c $(LIB_OBJECTS)
 	$(Q)$(CC) $(OURS) $(CFLAGS) -fsanitize=fuzzer -o $@ $< $(LIB_OBJECTS) $(LIBS)
 
 install: all
-	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/doc/nydus"
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/lib/nydus" "$(DESTDIR)$(PREFIX)/share/doc/nydus"
 	install -m 755 $(B)/nydus "$(DESTDIR)$(PREFIX)/bin/nydus"
+	install -m 755 $(B)/libnydus.so "$(DESTDIR)$(PREFIX)/lib/nydus/libnydus.so"
 	@cd lua && find . -name '*.lua' -exec install -D -m 644 {} "$(DESTDIR)$(PREFIX)/share/nydus/lua/{}" \;
 	@cd routers && find . -name '*.lua' -exec install -D -m 644 {} "$(DESTDIR)$(PREFIX)/share/nydus/routers/{}" \;
 	install -m 644 config.lua README.md LICENSE "$(DESTDIR)$(PREFIX)/share/doc/nydus/"

@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "base/stats.h"
+#include "net/alarm.h"
 #include "proxy/cluster.h"
 #include "proxy/dispatch.h"
 #include "proxy/host.h"
@@ -19,7 +20,7 @@ struct attempts {
     struct whole whole; /* first: see request.h */
     const struct target *target;
     struct ev_loop *loop;
-    ev_timer timer;
+    struct alarm alarm;
     uint32_t next;    /* the item to be tried next */
     uint32_t open;    /* parts that have not been answered, */
     uint32_t sending; /* and how many are being sent at this moment, one inside the other */
@@ -42,7 +43,7 @@ static void attempts_answer(struct attempts *attempts, const struct reply *reply
 {
     struct request *request = attempts->whole.request;
     attempts->whole.request = NULL;
-    ev_timer_stop(attempts->loop, &attempts->timer);
+    alarm_stop(attempts->loop, &attempts->alarm);
     request->done(request, reply);
 }
 
@@ -110,8 +111,7 @@ static void attempts_wait(struct attempts *attempts)
     double seconds = options_of(attempts)->seconds;
     if (!isfinite(seconds) || attempts->next == attempts->target->action.count)
         return;
-    attempts->timer.repeat = seconds;
-    ev_timer_again(attempts->loop, &attempts->timer);
+    alarm_set(attempts->loop, &attempts->alarm, seconds);
 }
 
 static void attempts_try(struct attempts *attempts)
@@ -121,7 +121,7 @@ static void attempts_try(struct attempts *attempts)
     do
         part->query.target = target->action.items[attempts->next++];
     while (attempts->next < target->action.count && is_marked_down(part));
-    ev_timer_stop(attempts->loop, &attempts->timer);
+    alarm_stop(attempts->loop, &attempts->alarm);
     if (attempts->only_reads)
         attempts_wait(attempts);
     if (attempts->next > 1)
@@ -132,11 +132,9 @@ static void attempts_try(struct attempts *attempts)
     attempts->sending--;
 }
 
-static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_time(void *owner)
 {
-    (void)loop;
-    (void)events;
-    struct attempts *attempts = timer->data;
+    struct attempts *attempts = owner;
     attempts_try(attempts);
     attempts_settle(attempts);
 }
@@ -150,8 +148,7 @@ static void attempts_run(struct request *request, action_send *send)
     attempts->target = request->query.target;
     attempts->loop = cluster_proxy(request->cluster)->loop;
     attempts->only_reads = request->query.command->flags & COMMAND_READONLY;
-    ev_init(&attempts->timer, on_timer);
-    attempts->timer.data = attempts;
+    alarm_init(&attempts->alarm, on_time, attempts);
     attempts_try(attempts);
     attempts_settle(attempts);
 }

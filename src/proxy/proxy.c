@@ -164,23 +164,38 @@ static void advance_clock(struct proxy *proxy, double now)
     proxy->clock += passed < 2 * PROXY_CLOCK_STEP ? passed : 2 * PROXY_CLOCK_STEP;
 }
 
+static void tick_hosts(struct proxy *proxy)
+{
+    for (struct host *host = proxy->hosts, *next; host; host = next) {
+        next = host->next;
+        host_tick(host);
+    }
+    hub_tick(proxy);
+}
+
 static void janitor(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)events;
     struct proxy *proxy = timer->data;
     double now = ev_now(loop);
     advance_clock(proxy, now);
-    for (struct host *host = proxy->hosts, *next; host; host = next) {
-        next = host->next;
-        host_tick(host);
-    }
-    hub_tick(proxy);
+    tick_hosts(proxy);
     if (++proxy->ticks % JANITOR_SLOW)
         return;
     tick_clients(proxy, now);
     bool chunks = chain_pool_shrink(), requests = request_shrink();
     if (chunks || requests)
         malloc_trim(0);
+}
+
+void proxy_skip(struct proxy *proxy, double seconds)
+{
+    while (seconds > 0) {
+        double step = seconds < PROXY_CLOCK_STEP ? seconds : PROXY_CLOCK_STEP;
+        proxy->clock += step;
+        seconds -= step;
+        tick_hosts(proxy);
+    }
 }
 
 /* ---- life ---- */

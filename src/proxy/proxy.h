@@ -78,3 +78,6 @@ void proxy_unlisten(struct proxy *proxy, const char *text);
 /* Stops accepting, answers what is in flight, closes idle clients; calls
  * `drained` when none is left, or after `deadline` seconds with what is left closed. */
 void proxy_drain(struct proxy *proxy, double deadline, void (*drained)(struct proxy *proxy));
+
+/* For tests: the clock that hosts are measured by goes on by so much, at once. */
+void proxy_skip(struct proxy *proxy, double seconds);

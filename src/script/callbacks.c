@@ -23,7 +23,7 @@ double callbacks_clock(const struct callbacks *callbacks)
     if (!callbacks->loop)
         return callbacks->now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9 + alarm_skipped;
 }
 
 void callbacks_wake(struct callbacks *callbacks, double due)
@@ -31,12 +31,10 @@ void callbacks_wake(struct callbacks *callbacks, double due)
     callbacks->due = due;
     if (!callbacks->loop)
         return;
-    ev_timer_stop(callbacks->loop, &callbacks->wake);
     if (due == INFINITY)
-        return;
-    double rest = due - callbacks_clock(callbacks);
-    ev_timer_set(&callbacks->wake, rest > 0 ? rest : 0., 0.);
-    ev_timer_start(callbacks->loop, &callbacks->wake);
+        alarm_stop(callbacks->loop, &callbacks->wake);
+    else
+        alarm_set(callbacks->loop, &callbacks->wake, due - callbacks_clock(callbacks));
 }
 
 /* Who was called, as the runtime knows; on the stack. */
@@ -100,11 +98,9 @@ static bool callbacks_step(struct script *script)
     return fine;
 }
 
-static void on_wake(struct ev_loop *loop, ev_timer *watcher, int events)
+static void on_wake(void *owner)
 {
-    (void)loop;
-    (void)events;
-    struct script *script = watcher->data;
+    struct script *script = owner;
     struct callbacks *callbacks = &script->callbacks;
     double until = callbacks_clock(callbacks) + TURN, pause = 0, now;
     while ((now = callbacks_clock(callbacks)) < until && now >= callbacks->due && !pause) {
@@ -119,8 +115,7 @@ void callbacks_init(struct script *script)
     struct callbacks *callbacks = &script->callbacks;
     callbacks->due = INFINITY;
     callbacks->collected = -COLLECT_EVERY;
-    ev_timer_init(&callbacks->wake, on_wake, 0., 0.);
-    callbacks->wake.data = script;
+    alarm_init(&callbacks->wake, on_wake, script);
 }
 
 /* Our own code; it may run out of memory all the same. */

@@ -6,15 +6,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include "base/log.h"
+#include "net/alarm.h"
 
-#include <ev.h>
 #include <stdbool.h>
 
 struct script;
 
 struct callbacks {
     struct ev_loop *loop; /* NULL: there is none, time goes on by callbacks_advance */
-    ev_timer wake;
+    struct alarm wake;
     double now; /* without a loop: the time, in seconds since the beginning */
     double due; /* when something has to be called; INFINITY: nothing */
     bool stopped; /* the last one ran for too long */
