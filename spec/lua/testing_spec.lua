@@ -103,6 +103,11 @@ describe("nydus.testing", function()
     assert.equal(0, ticking:call("GET", "k"))
     ticking:advance(35)
     assert.equal(3, ticking:call("GET", "k"))
+    local clock = load("return function() return nydus.reply(nydus.now()) end")
+    local before = tonumber(clock:call("GET", "k"))
+    clock:advance(1000)
+    local passed = tonumber(clock:call("GET", "k")) - before
+    assert.is_true(passed >= 1000 and passed < 1010, passed)
   end)
 
   it("has as many clients as one wants, and transactions", function()

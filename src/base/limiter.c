@@ -3,6 +3,7 @@
 #include "base/limiter.h"
 
 #include "base/area.h"
+#include "base/clock.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -39,9 +40,7 @@ static bool exchange(uint64_t *word, uint64_t *seen, uint64_t next)
 
 uint64_t limiter_now(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    return clock_ns() + clock_skipped;
 }
 
 bool limiter_find(struct limiter *limiter, const char *name, size_t name_size, double rate, double burst,

@@ -2,9 +2,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/alarm.h"
 
+#include "base/clock.h"
+
 #include <stddef.h>
 
-double alarm_skipped;
 static struct alarm *alarms; /* that are set, in no order */
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
@@ -63,7 +64,7 @@ static struct alarm *first_alarm(struct ev_loop *loop)
 /* All that are set ring so much earlier. */
 static void pass(struct ev_loop *loop, double seconds)
 {
-    alarm_skipped += seconds;
+    clock_skipped += (uint64_t)(seconds * 1e9);
     for (struct alarm *alarm = alarms; alarm; alarm = alarm->next) {
         double rest = rest_of(loop, alarm) - seconds;
         ev_timer_stop(loop, &alarm->timer);

@@ -24,7 +24,5 @@ static inline bool alarm_is_set(const struct alarm *alarm)
 }
 
 /* Lets time pass at once: until the next alarm, which rings, or for `most`
- * seconds if there is none before. Returns how many passed. */
+ * seconds if there is none before (clock_skipped tells the others). Returns how many passed. */
 double alarm_skip(struct ev_loop *loop, double most);
-/* Seconds that have been skipped in this process: to be added to a clock that tests may move. */
-extern double alarm_skipped;

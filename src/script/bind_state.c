@@ -3,6 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "script/bindings.h"
 
+#include "base/clock.h"
 #include "base/dictionary.h"
 #include "base/limiter.h"
 #include "base/log.h"
@@ -31,7 +32,7 @@ static void clocks_read(void)
         return;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    clocks.unix_time = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+    clocks.unix_time = (double)now.tv_sec + ((double)now.tv_nsec + (double)clock_skipped) / 1e9;
     clocks.monotonic = limiter_now();
     clocks.call = guard.calls;
     clocks.read = true;

@@ -2,12 +2,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "script/callbacks.h"
 
+#include "base/clock.h"
 #include "base/stats.h"
 #include "script/bindings.h"
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 enum { CALLBACKS_LOG_BURST = 5, CALLBACKS_LAST = 1000 };
 
@@ -19,11 +19,7 @@ static const int32_t no_step; /* one call is one step */
 
 double callbacks_clock(const struct callbacks *callbacks)
 {
-    struct timespec now;
-    if (!callbacks->loop)
-        return callbacks->now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9 + alarm_skipped;
+    return callbacks->loop ? (double)(clock_ns() + clock_skipped) / 1e9 : callbacks->now;
 }
 
 void callbacks_wake(struct callbacks *callbacks, double due)
