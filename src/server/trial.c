@@ -135,8 +135,7 @@ static bool is_word(const char *bytes, struct resp_arg arg, const char *word)
 /* What Nydus says to a host before the first command, and asks to see whether it lives. */
 static bool greeted(struct wire *wire, const char *bytes, const struct resp_request *scan)
 {
-    static const char *const hello = "%3\r\n$6\r\nserver\r\n$5\r\nredis\r\n$5\r\nproto\r\n:3\r\n$7\r\nversion\r\n"
-                                     "$5\r\n7.0.0\r\n";
+    static const char *const hello = "%2\r\n$6\r\nserver\r\n$5\r\nredis\r\n$5\r\nproto\r\n:3\r\n";
     const char *answer = NULL;
     if (is_word(bytes, scan->args[0], "ping") && scan->argc == 1)
         answer = "+PONG\r\n";
@@ -483,7 +482,8 @@ static int add_hosts(const struct cluster *cluster, const struct query *query, i
     return count;
 }
 
-int trial_route(struct trial *trial, const char *name, const char *bytes, size_t size, int *hosts, int room)
+int trial_route(struct trial *trial, const char *name, const char *bytes, size_t size, int *hosts,
+                int room)
 {
     const struct cluster *cluster = generation_find(trial->proxy->generation, name);
     struct resp_request scan = {0};

@@ -58,4 +58,5 @@ double trial_skip(struct trial *trial, double most);
 char *trial_explain(struct trial *trial, const char *cluster, const char *bytes, size_t size);
 /* Writes the numbers of the hosts (in the cluster) that would get it; returns how many, -1: it is answered
  * without one, -2: it has no route or needs none. Actions are looked through to their first target. */
-int trial_route(struct trial *trial, const char *cluster, const char *bytes, size_t size, int *hosts, int room);
+int trial_route(struct trial *trial, const char *cluster, const char *bytes, size_t size, int *hosts,
+                int room);
