@@ -37,6 +37,7 @@ void alarm_stop(struct ev_loop *loop, struct alarm *alarm)
 void alarm_set(struct ev_loop *loop, struct alarm *alarm, double seconds)
 {
     alarm_stop(loop, alarm);
+    alarm->loop = loop;
     alarm->next = alarms;
     alarm->place = &alarms;
     if (alarms)
@@ -54,18 +55,20 @@ static double rest_of(struct ev_loop *loop, struct alarm *alarm)
 
 static struct alarm *first_alarm(struct ev_loop *loop)
 {
-    struct alarm *first = alarms;
+    struct alarm *first = NULL;
     for (struct alarm *alarm = alarms; alarm; alarm = alarm->next)
-        if (rest_of(loop, alarm) < rest_of(loop, first))
+        if (alarm->loop == loop && (!first || rest_of(loop, alarm) < rest_of(loop, first)))
             first = alarm;
     return first;
 }
 
-/* All that are set ring so much earlier. */
+/* All of the loop ring so much earlier. */
 static void pass(struct ev_loop *loop, double seconds)
 {
     clock_skipped += (uint64_t)(seconds * 1e9);
     for (struct alarm *alarm = alarms; alarm; alarm = alarm->next) {
+        if (alarm->loop != loop)
+            continue;
         double rest = rest_of(loop, alarm) - seconds;
         ev_timer_stop(loop, &alarm->timer);
         ev_timer_set(&alarm->timer, rest > 0 ? rest : 0., 0.);

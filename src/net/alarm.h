@@ -8,6 +8,7 @@
 
 struct alarm {
     ev_timer timer;
+    struct ev_loop *loop;        /* whose timer it is, while it is set */
     struct alarm *next, **place; /* of those that are set; place NULL: it is not */
     void (*ring)(void *owner);
     void *owner;

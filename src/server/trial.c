@@ -464,7 +464,8 @@ char *trial_explain(struct trial *trial, const char *name, const char *bytes, si
     return text;
 }
 
-static int add_hosts(const struct cluster *cluster, const struct query *query, int *hosts, int count, int room)
+static int add_hosts(const struct cluster *cluster, const struct query *query, int *hosts, int count,
+                     int room)
 {
     const struct target *leaf = query->target;
     for (uint32_t i = 0; leaf && leaf->kind == TARGET_HOST && i < cluster->count && count < room; i++) {

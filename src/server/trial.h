@@ -3,8 +3,8 @@
  * time goes on when the test says so. For lua/nydus/testing.lua, by FFI: nothing
  * here calls back into Lua.
  *
- *   test ─► trial_send ─► a client's socket ─► worker ─► a host's socket ─► trial_asked ─► test
- *   test ◄─ trial_reply ◄─ …                                              trial_answer ◄─ test
+ *   test ─► trial_send ─► client ─► worker ─► host ─► trial_asked ─► test
+ *   test ◄─ trial_reply ◄─ …                          trial_answer ◄─ test
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
