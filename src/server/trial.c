@@ -477,7 +477,7 @@ static int add_hosts(const struct cluster *cluster, const struct query *query, i
     for (uint32_t i = 0; leaf && leaf->kind == TARGET_LIST && i < leaf->list.count; i++) {
         struct query item = *query, *pointer = &item;
         item.target = leaf->list.items[i];
-        dispatch_settle(&pointer, 1);
+        dispatch_settle(&pointer, 1, false);
         count = add_hosts(cluster, &item, hosts, count, room);
     }
     return count;
@@ -502,7 +502,7 @@ int trial_route(struct trial *trial, const char *name, const char *bytes, size_t
     if (keys.count)
         query.key = keys.at[0];
     query.target = cluster->root;
-    dispatch_settle(&pointer, 1);
+    dispatch_settle(&pointer, 1, false);
     key_list_deinit(&keys);
     if (query.target && query.target->kind == TARGET_REPLY)
         return -1;
