@@ -40,7 +40,8 @@ local native, id_of
 local function kind_of(value)
   local kind = type(value)
   if kind == "cdata" then
-    return "a request"
+    local words = tostring(value) -- "request get", "counter"
+    return "a " .. (words:match("^request") or words:match("^%a[%a ]*"))
   end
   return (kind:find("^[aeiou]") and "an " or "a ") .. kind
 end

@@ -7,7 +7,9 @@
 --     nydus.histogram(name)     :observe(v)   :count()   :sum()   :quantile(q)
 --
 -- A worker writes only its own share; value() and the like are sums over all
--- workers. So a gauge that each worker sets to 2 is 2 times their number.
+-- workers: a gauge that each of 4 workers sets to 2 is 8. The share of a worker
+-- that dies stays, and is that of the one that takes its place; only gauges of
+-- workers that leave for good, as a reload asks for fewer, go.
 local abi = require("nydus.abi")
 local ffi = require("ffi")
 local suggest = require("nydus.config.suggest")

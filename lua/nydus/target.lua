@@ -117,7 +117,8 @@ function M.kind(value)
   if kind == "nil" then
     return "nil"
   elseif kind == "cdata" then
-    return M.is(value) and describe(M.info(value)) or "a request"
+    local words = tostring(value) -- "request get", "counter"
+    return M.is(value) and describe(M.info(value)) or "a " .. (words:match("^request") or words:match("^%a[%a ]*"))
   end
   return (kind:find("^[aeiou]") and "an " or "a ") .. kind
 end

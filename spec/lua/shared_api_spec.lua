@@ -132,6 +132,16 @@ describe("nydus.shared", function()
     end
   end)
 
+  it("gives nothing away that a script could do harm with", function()
+    for _, statement in ipairs({ "return d.it_[0]", "d.it_[0] = 1", "return d.it_ + 1", "d.it_ = nil", "return #d",
+      "return d .. d", "return d()", "setmetatable(d, {})", "return d.it_.name", "d.get = print" }) do
+      assert.equal("false", result("(pcall(function() " .. statement .. " end))"), statement)
+    end
+    assert.equal("0", result("d:count()"))
+    assert.equal("error ERR router: main.lua:3: returned a shared dictionary, not a target", run("return d"))
+    assert.equal("bad argument #1 to 'get' (a string is expected, got a counter)", problem("d:get(nydus.counter('x'))"))
+  end)
+
   it("ends at a bound", function()
     assert.matches("^error ERR router: main%.lua:3: nydus%.shared: z%d+: .* are too many: %d+ of %d+ are left for all",
       run("for i = 1, 300 do nydus.shared('z' .. i, { size = '30mb' }) end return nydus.reply('x')"))
