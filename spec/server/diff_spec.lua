@@ -199,11 +199,21 @@ describe("nydus --diff", function()
       assert.matches("\n  share +a %+ b: 0 %% %-> [45]", out)
     end)
 
+    it("says when a router is taken out of service meanwhile", function()
+      local out = diff(one("'jump'", "a=1 b=2"), one("'loop.lua'", "a=1 b=2"), {
+        ["loop.lua"] = "return function() while true do end end",
+      })
+      assert.matches("^cluster main: 100 %% of the keys move", out)
+      assert.matches("\n  error +new: 100 %% of the keys get %-ERR router: [^\n]*loop%.lua[^\n]* stopped", out)
+      assert.matches("\n  error +new: the router is quarantined after a while, [^\n]*: [^\n]*stopped", out)
+    end)
+
     it("ends, when lists lead back to themselves", function()
       local out = diff(one("'circle.lua'", "a=1 b=2"), nil, {
         ["circle.lua"] = "local c = ... return { function() return { c, c, c } end, c.hosts[1] }",
       })
-      assert.matches("^cluster main: 0 %% of the keys move", out)
+      assert.matches("^cluster main: 0 %% of the keys move %(", out)
+      has_not(out, "random")
     end)
 
     it("says what is otherwise in another database", function()

@@ -145,6 +145,7 @@ static uint64_t diff_sampled(const struct diff *diff, const struct prefixes *pre
     struct sample reads = take(diff, "get", any_prefix, 0, DIFF_KEYS);
     struct sample writes = take(diff, "set", any_prefix, 0, DIFF_KEYS);
     report_sampled(diff, &reads, &writes);
+    report_quarantine(diff);
     diff_prefixes(diff, prefixes);
     diff_databases(diff);
     uint64_t moved = reads.moves.moved + writes.moves.moved;
@@ -190,6 +191,8 @@ static void diff_clusters(const struct generation *const sides[SIDES], struct pl
             report_lone(order < 0 ? "goes" : "comes", diff.sides[order > 0]);
             continue;
         }
+        for (int side = 0; side < SIDES; side++)
+            diff.roots[side] = diff.sides[side]->root;
         both++;
         moving += diff_cluster(&diff, prefixes);
     }

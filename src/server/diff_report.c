@@ -52,7 +52,7 @@ static void print_router(const char *word, const struct target *root)
 
 static void print_routers(const struct diff *diff)
 {
-    const struct target *old = diff->sides[SIDE_OLD]->root, *new = diff->sides[SIDE_NEW]->root;
+    const struct target *old = diff->roots[SIDE_OLD], *new = diff->roots[SIDE_NEW];
     char old_text[REPORT_TEXT], new_text[REPORT_TEXT];
     bool same = !strcmp(tree_describe(old, old_text, sizeof old_text),
                         tree_describe(new, new_text, sizeof new_text));
@@ -335,6 +335,18 @@ void report_database(int32_t db, const struct sample *reads)
     printf("%d: ", db);
     print_headline(reads, reads);
     printf("\n");
+}
+
+void report_quarantine(const struct diff *diff)
+{
+    for (int side = 0; side < SIDES; side++) {
+        const struct quarantine *quarantine = &diff->sides[side]->quarantine;
+        if (!quarantine->since)
+            continue;
+        label("error");
+        printf("%s: the router is quarantined after a while, what follows is its fallback's: %s\n",
+               side == SIDE_OLD ? "old" : "new", quarantine->reason ? quarantine->reason : "it kept failing");
+    }
 }
 
 void report_end(uint32_t both, uint32_t moving)

@@ -8,6 +8,7 @@
 struct diff {
     const char *name;
     const struct cluster *sides[SIDES];
+    const struct target *roots[SIDES]; /* before a quarantine replaced them */
     struct places *places;
 };
 
@@ -22,6 +23,9 @@ void report_sampled(const struct diff *diff, const struct sample *reads, const s
 void report_prefix(const char *prefix, const struct sample *reads, const struct sample *writes);
 void report_more_prefixes(size_t count);
 void report_database(int32_t db, const struct sample *reads);
+/* A router that kept failing while it was asked was taken out of service, as in a server: from then on
+ * another one answered. */
+void report_quarantine(const struct diff *diff);
 
 /* The last line: in how many clusters keys move, of those that both have. */
 void report_end(uint32_t both, uint32_t moving);

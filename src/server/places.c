@@ -218,9 +218,9 @@ static uint32_t find_item(struct places *places, enum side side, const struct ta
     struct query part = *query, *asked = &part;
     if (item->kind == TARGET_HOST)
         return places_of_host(places, side, item->host.host);
-    if (++places->items == PLACES_ITEMS)
-        places->circles++;
-    if (places->items >= PLACES_ITEMS || places->circles >= PLACES_CIRCLES)
+    if (places->circles >= PLACES_CIRCLES)
+        places->items = PLACES_ITEMS;
+    if (places->items >= PLACES_ITEMS || ++places->items == PLACES_ITEMS)
         return PLACE_OTHER;
     part.target = item;
     part.router = NULL;
@@ -262,14 +262,20 @@ static uint32_t find(struct places *places, enum side side, const struct target 
         return find_list(places, side, leaf, query, depth);
     if (leaf->kind == TARGET_ACTION)
         return find_action(places, side, leaf, query, depth);
-    return leaf->kind == TARGET_REPLY ? PLACE_REPLY : PLACE_OTHER;
+    if (leaf->kind == TARGET_REPLY)
+        return *leaf->reply.bytes == '-' ? PLACE_ERROR : PLACE_REPLY;
+    return PLACE_OTHER;
 }
 
 uint32_t places_find(struct places *places, enum side side, const struct target *leaf,
                      const struct query *query)
 {
     places->items = 0;
-    return find(places, side, leaf, query, 0);
+    uint32_t place = find(places, side, leaf, query, 0);
+    if (places->items < PLACES_ITEMS)
+        return place;
+    places->circles++;
+    return PLACE_OTHER;
 }
 
 /* ---- in words ---- */

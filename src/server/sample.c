@@ -84,11 +84,16 @@ static void asked_write(struct asked *asked, const struct asking *asking, uint32
 
 /* ---- a batch ---- */
 
+/* It is the query's, or a reply that the router makes. */
 static void note_error(struct sample *sample, enum side side, const struct query *query)
 {
+    const struct target *leaf = query->target;
+    const char *text = query->error;
+    if (!text && leaf && leaf->kind == TARGET_REPLY)
+        text = leaf->reply.bytes + 1;
     sample->errors[side]++;
     if (!sample->error[side])
-        sample->error[side] = xstrdup(query->error);
+        sample->error[side] = text ? xstrndup(text, strcspn(text, "\r\n")) : xstrdup("ERR");
 }
 
 typedef void asking_answer(struct asking *asking, enum side side, uint32_t key, uint32_t place,
@@ -124,7 +129,7 @@ static void answer_first(struct asking *asking, enum side side, uint32_t key, ui
 {
     asking->places[side][key] = place;
     asking->sample->lost[side] += place == PLACE_NO_ROUTE;
-    if (place == PLACE_ERROR && query->error)
+    if (place == PLACE_ERROR)
         note_error(asking->sample, side, query);
 }
 
@@ -217,11 +222,6 @@ void sample_deinit(struct sample *sample)
         free(sample->error[side]);
 }
 
-static bool same_text(const char *a, const char *b)
-{
-    return a == b || (a && b && !strcmp(a, b));
-}
-
 /* Where chance decides, two samples differ a little. */
 static bool nearly_equal(const struct sample *a, const struct sample *b)
 {
@@ -236,6 +236,6 @@ bool sample_equal(const struct sample *a, const struct sample *b)
     bool chance = a->loose && b->loose;
     bool same = chance ? nearly_equal(a, b) : a->loose == b->loose && moves_equal(&a->moves, &b->moves);
     for (int side = 0; side < SIDES; side++)
-        same = same && a->errors[side] == b->errors[side] && same_text(a->error[side], b->error[side]);
+        same = same && a->errors[side] == b->errors[side];
     return same;
 }

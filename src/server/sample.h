@@ -32,5 +32,5 @@ struct sample {
 /* The same plan gives the same keys. */
 struct sample sample_take(const struct sample_plan *plan);
 void sample_deinit(struct sample *sample);
-/* The numbers alike, errors included? */
+/* Are the numbers alike, those of the errors included? */
 bool sample_equal(const struct sample *a, const struct sample *b);
