@@ -133,6 +133,31 @@ describe("nydus.testing", function()
     assert.equal(testing.null, t:call("GET", "k"))
   end)
 
+  it("gives each load what scripts share, apart from others and kept over reloads", function()
+    local body = [[
+      local c, g, h, d = nydus.counter("c"), nydus.gauge("g"), nydus.histogram("h"), nydus.shared("d")
+      local l = nydus.limiter{ rate = 1, burst = 2 }
+      return function(req)
+        c:add() g:add(2) h:observe(3) d:set("ttl", "here", 5)
+        return nydus.reply(("%d %d %d %d %s %s"):format(c:value(), g:value(), h:count(), d:incr("n", 1, 0),
+          tostring(l:allow()), tostring(d:get("long"))), d:add("long", "x", 10))
+      end]]
+    local one, two = load(body), load(body)
+    assert.equal("1 2 1 1 true nil", one:call("GET", "k"))
+    assert.equal("1 2 1 1 true nil", two:call("GET", "k"))
+    assert.equal("2 4 2 2 true x", one:call("GET", "k"))
+    assert.equal("3 6 3 3 false x", one:call("GET", "k"))
+    one:reload(dir .. "/router.lua", { hosts = { "a", "b", "c" } })
+    assert.equal("4 8 4 4 false x", one:call("GET", "k"))
+    one:advance(1)
+    assert.equal("5 10 5 5 true x", one:call("GET", "k"))
+    one:advance(10)
+    assert.equal("6 12 6 6 true nil", one:call("GET", "k"))
+    two:close()
+    assert.equal("7 14 7 7 true x", one:call("GET", "k"))
+    assert.equal("1 2 1 1 true nil", load(body):call("GET", "k"))
+  end)
+
   it("says what is wrong", function()
     for expected, body in pairs({
       ["router.lua:2: nydus.ketma: no such function; did you mean 'ketama'?"] = "return nydus.ketma(cluster)",

@@ -41,10 +41,15 @@ static const uint32_t *row_count = &private_count;
 
 /* ---- the mapping ---- */
 
+static size_t area_size(uint32_t rows)
+{
+    return sizeof(struct area) + (size_t)rows * AREA_ROW + AREA_HEAP + PAGE;
+}
+
 /* A file in memory, as for base/tally.c: nothing is charged that is not touched. */
 static struct area *area_map(uint32_t rows)
 {
-    size_t size = sizeof(struct area) + (size_t)rows * AREA_ROW + AREA_HEAP + PAGE;
+    size_t size = area_size(rows);
     int fd = memfd_create("nydus-area", MFD_CLOEXEC);
     if (fd < 0)
         return NULL;
@@ -72,11 +77,24 @@ void area_use(uint32_t worker)
     own_row = worker;
 }
 
-void area_leave(void)
+struct area *area_create(void)
 {
-    area = NULL;
+    return area_map(1);
+}
+
+void area_enter(struct area *other)
+{
+    area = other;
     row_count = &private_count;
     own_row = 0;
+}
+
+void area_destroy(struct area *gone)
+{
+    if (gone == area)
+        area_enter(NULL);
+    if (gone)
+        munmap(gone, area_size(gone->rows));
 }
 
 static struct area *area_own(void)

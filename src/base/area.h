@@ -31,8 +31,13 @@ struct area_thing {
 bool area_share(uint32_t most, const uint32_t *count) __attribute__((warn_unused_result));
 /* This process is that worker from now on. */
 void area_use(uint32_t worker);
-/* This process is for trying a configuration: it has an area of its own. */
-void area_leave(void);
+
+/* For processes that try a configuration, or several: an area with one row; NULL with errno. */
+struct area *area_create(void);
+/* It is that of this process from now on; NULL: another, which is made when it is needed. */
+void area_enter(struct area *area);
+/* Nothing that was made of it may be used any more. NULL is fine. */
+void area_destroy(struct area *area);
 
 /* What is to be found, and how it is made if there is none of that name. */
 struct area_wish {

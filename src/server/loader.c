@@ -26,7 +26,7 @@ static const char PLAN = 'P', PROBLEMS = '!';
 static void __attribute__((noreturn)) child_run(const char *path, int out, pid_t parent)
 {
     log_set_name("loader");
-    area_leave();
+    area_enter(NULL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     FILE *file = getppid() == parent ? fdopen(out, "w") : NULL;
     if (!file)

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/trial.h"
 
+#include "base/area.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/rest.h"
@@ -65,6 +66,7 @@ struct trial_client {
 
 struct trial {
     struct ev_loop *loop;
+    struct area *area; /* what its scripts share, entered by whatever may run them; NULL: no memory */
     struct proxy *proxy;
     struct trial_host **hosts;
     int host_count;
@@ -369,6 +371,7 @@ struct trial *trial_create(void)
 {
     struct trial *trial = xcalloc(1, sizeof *trial);
     log_set_level(LOG_ERROR);
+    trial->area = area_create();
     trial->loop = ev_loop_new(EVFLAG_AUTO);
     trial->proxy = proxy_create(trial->loop);
     return trial;
@@ -393,6 +396,7 @@ static bool serve(struct trial *trial, const char *folder, const struct generati
 bool trial_load(struct trial *trial, const char *config, const char *folder, char **problems)
 {
     static const struct packed from_disk;
+    area_enter(trial->area);
     struct generation *generation = generation_build(trial->proxy, config, &from_disk, problems);
     if (!generation)
         return false;
@@ -406,12 +410,14 @@ bool trial_load(struct trial *trial, const char *config, const char *folder, cha
 bool trial_turn(struct trial *trial)
 {
     trial->moved = false;
+    area_enter(trial->area);
     ev_run(trial->loop, EVRUN_NOWAIT);
     return trial->moved;
 }
 
 double trial_skip(struct trial *trial, double most)
 {
+    area_enter(trial->area);
     double passed = alarm_skip(trial->loop, most);
     proxy_skip(trial->proxy, passed);
     return passed;
@@ -429,6 +435,7 @@ static void free_wires(struct trial *trial)
 
 void trial_destroy(struct trial *trial)
 {
+    area_enter(trial->area);
     generation_retire(trial->proxy);
     proxy_destroy(trial->proxy);
     while (trial->first)
@@ -447,6 +454,7 @@ void trial_destroy(struct trial *trial)
     free(trial->hosts);
     free(trial->clients);
     ev_loop_destroy(trial->loop);
+    area_destroy(trial->area);
     free(trial);
 }
 
@@ -456,6 +464,7 @@ char *trial_explain(struct trial *trial, const char *name, const char *bytes, si
 {
     const struct cluster *cluster = generation_find(trial->proxy->generation, name);
     struct writer out = {.resp = 2};
+    area_enter(trial->area);
     const struct question question = {.bytes = bytes, .size = size, .clusters = &cluster, .cluster_count = 1};
     if (cluster)
         explanation_write(&out, &question);
@@ -502,6 +511,7 @@ int trial_route(struct trial *trial, const char *name, const char *bytes, size_t
     if (keys.count)
         query.key = keys.at[0];
     query.target = cluster->root;
+    area_enter(trial->area);
     dispatch_settle(&pointer, 1, false);
     key_list_deinit(&keys);
     if (query.target && query.target->kind == TARGET_REPLY)
