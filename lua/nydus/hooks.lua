@@ -12,6 +12,7 @@ local events = require("nydus.events")
 local keep = require("nydus.keep")
 local suggest = require("nydus.config.suggest")
 local target = require("nydus.target")
+local trial = require("nydus.trial")
 
 local M = {}
 
@@ -32,6 +33,15 @@ function ENTRIES.fallback(value, index)
   return true
 end
 
+-- Called before the configuration is put in force; what it raises refuses that.
+function ENTRIES.check(value, index)
+  if type(value) ~= "function" then
+    return nil, ("check: a function is expected, got %s"):format(target.kind(value))
+  end
+  trial.add(index, value)
+  return true
+end
+
 -- What the script hands to the next configuration.
 function ENTRIES.keep(value, index)
   return keep.names(index, value)
@@ -47,7 +57,7 @@ function ENTRIES.stop(value)
 end
 
 -- Hooks of later versions, so that a script made for one is told so.
-for _, name in ipairs({ "check", "on_reply", "retry" }) do
+for _, name in ipairs({ "on_reply", "retry" }) do
   ENTRIES[name] = function()
     return nil, ("the hook '%s' is not supported yet"):format(name)
   end
@@ -61,6 +71,7 @@ table.sort(NAMES)
 
 function M.setup(bindings)
   native = bindings
+  trial.setup(native)
 end
 
 -- Is it a table of hooks? Other tables are lists of targets.

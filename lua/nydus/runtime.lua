@@ -10,6 +10,7 @@
 --   runtime.notes(index)            what is slow in the functions of that router, as lines; "" when nothing is
 --   runtime.begin leave step place host_changed   see nydus.events
 --   runtime.values give             see nydus.keep
+--   runtime.check(index)            runs the hook check of a cluster's script; true, or it raises
 local abi = require("nydus.abi")
 local bundle = require("nydus.bundle")
 local config = require("nydus.config")
@@ -24,6 +25,7 @@ local limits = require("nydus.limits")
 local request = require("nydus.request")
 local sandbox = require("nydus.sandbox")
 local target = require("nydus.target")
+local trial = require("nydus.trial")
 
 local M = {}
 
@@ -142,6 +144,6 @@ end
 for _, name in ipairs({ "begin", "leave", "step", "place", "host_changed" }) do
   M[name] = events[name]
 end
-M.values, M.give = keep.values, keep.give
+M.values, M.give, M.check = keep.values, keep.give, trial.run
 
 return M

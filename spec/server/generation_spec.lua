@@ -1,4 +1,4 @@
--- What router scripts hand on at a reload, and that they are told of their end.
+-- The hooks of router scripts around a reload: check before it, keep and stop.
 
 local support = require("support")
 
@@ -113,5 +113,63 @@ describe("a router script that is replaced", function()
       nydus:wait_log("router: (.- %(called by nydus%.stop, .*main%.lua:2%))")
       nydus:stop()
     end
+  end)
+end)
+
+describe("a router script that checks itself", function()
+  local CHECKS = HEAD .. [[
+    local ring = nydus.ketama(cluster)
+    nydus.every(0.01, function() nydus.kept.n = (nydus.kept.n or 0) + 1 end)
+    return { keep = { "n" }, route = function(req)
+      if req.write then nydus.kept.writes = (nydus.kept.writes or 0) + 1 end
+      if req.command == "get" then return nydus.reply(nydus.kept.writes or 0) end
+      return ring
+    end, check = function(test)
+      print("check")
+      for i = 1, 100 do assert(test:route("SET", "k" .. i, "v") ~= nil) end
+      test:down(cluster.hosts[1])
+      assert(test:route("SET", options.key or "k", "v") == cluster.hosts[options.host or 2], "the key has moved")
+      nydus.after(0.01, function() print("never") end)
+    end }]]
+
+  local function config(options)
+    local router = { "main.lua" }
+    for key, value in pairs(options or {}) do router[key] = value end
+    return { router = router, hosts = { support.redis(), support.redis() }, workers = 2 }
+  end
+
+  it("is asked once before each swap, where nobody is served", function()
+    local given = config()
+    local nydus = support.nydus({ config = given, files = { ["main.lua"] = CHECKS } })
+    nydus:wait_log("master info nydus .- (ready: )")
+    nydus:hup()
+    nydus:wait_log("(reloaded in )", 15)
+    local _, checks = nydus:log():gsub("script: check", "")
+    assert.equal(2, checks)
+    assert.is_nil(nydus:log():find("worker %d info script: check"))
+    assert.is_nil(nydus:log():find("never", 1, true))
+    for _ = 1, 5 do assert.equal(0, nydus:client():call("GET", "k")) end
+    nydus:write("config.lua", { router = { "main.lua", host = 1 }, hosts = given.hosts, workers = 2 })
+    nydus:hup()
+    nydus:wait_log("reload refused: .*config%.lua: clusters%.main%.router: its check refuses it: " ..
+      ".*main%.lua:%d+: (the key has moved)")
+    nydus:wait_log("(stays in force)")
+    assert.equal(0, nydus:client():call("GET", "k"))
+  end)
+
+  it("refuses the start, and --check says why", function()
+    local given = config({ host = 1 })
+    local code, log = support.nydus_fails({ config = given, files = { ["main.lua"] = CHECKS } })
+    assert.equal(1, code)
+    assert.matches("its check refuses it: .*main%.lua:%d+: the key has moved", log)
+    local files = { ["main.lua"] = CHECKS,
+      ["config.lua"] = 'return { listen = ":1", router = { "main.lua", host = 1 }, hosts = { "a:1", "b:1" } }' }
+    local _, _, problems = support.nydus_run({ "--check", "config.lua", files = files })
+    assert.matches("config%.lua: clusters%.main%.router: its check refuses it: .*main%.lua:%d+: the key has moved",
+      problems)
+    files["config.lua"] = 'return { listen = ":1", router = "main.lua", hosts = { "a:1", "b:1" } }'
+    local fine, out = support.nydus_run({ "--check", "config.lua", files = files })
+    assert.equal(0, fine)
+    assert.matches("no problems", out)
   end)
 end)

@@ -13,6 +13,7 @@
 --   s:begin() advance(seconds) leave()    in force, time for timers, out of force
 --   script.new{ …, from = s }             takes over what s hands on
 --   s:inherit(from)                       once more, when s has left
+--   s:check()                             runs the hook check: nil, or why it refuses
 --   s:counters()                          batches, queries, errors, stops, memory_errors
 --   s:eval(source)                        what that returns in the script layer's own state
 --   s:close()
@@ -228,6 +229,12 @@ end
 
 function Script:inherit(from)
   C.script_inherit(self.c, from.c, true)
+end
+
+function Script:check()
+  local problem = ffi.new("char *[1]")
+  if C.script_check(self.c, self.generation.clusters[0], "main.lua", problem) then return nil end
+  return (take(problem):gsub(self.dir:gsub("%p", "%%%0") .. "/", ""))
 end
 
 function Script:leave()

@@ -5,6 +5,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/explanation.h"
 
+#include "base/memory.h"
 #include "proxy/account.h"
 #include "proxy/client.h"
 #include "proxy/cluster.h"
@@ -42,6 +43,7 @@ struct walk {
     struct writer *out;
     unsigned depth;  /* lists and actions around the place where it is */
     unsigned *lines; /* told so far, of all depths */
+    struct destinations *destinations; /* NULL: it is not the way that counts */
 };
 
 static void say(struct writer *out, const char *label, const char *text)
@@ -159,9 +161,23 @@ static const struct target *step_split(const struct walk *walk, const struct tar
     return at->split.items[i];
 }
 
-static void step_host(const struct walk *walk, const struct host *host)
+static void note_destination(struct destinations *destinations, const struct target *host)
 {
+    for (uint32_t i = 0; destinations && i < destinations->count; i++)
+        if (destinations->hosts[i] == host)
+            return;
+    if (!destinations)
+        return;
+    size_t size = (destinations->count + 1) * sizeof *destinations->hosts;
+    destinations->hosts = xrealloc(destinations->hosts, size);
+    destinations->hosts[destinations->count++] = host;
+}
+
+static void step_host(const struct walk *walk, const struct target *at)
+{
+    const struct host *host = at->host.host;
     char line[ROUTE_LINE];
+    note_destination(walk->destinations, at);
     if (!host->down)
         return;
     snprintf(line, sizeof line, "marked down: %s", host_report(host).reason);
@@ -185,7 +201,7 @@ static const struct target *step(const struct walk *walk, const struct target *a
     case TARGET_CLUSTER:
         return *at->cluster.root;
     case TARGET_HOST:
-        step_host(walk, at->host.host);
+        step_host(walk, at);
         break;
     case TARGET_LIST:
     case TARGET_REPLY:
@@ -209,7 +225,7 @@ struct below {
 
 static bool walk_one(void *context, const struct target *target, const struct target_way *way)
 {
-    const struct below *below = context;
+    struct below *below = context;
     struct query query = *below->query;
     if (*below->walk.lines >= ROUTE_LINES)
         return true;
@@ -217,6 +233,8 @@ static bool walk_one(void *context, const struct target *target, const struct ta
         writer_format(below->walk.out, "%15s%*s%.*s:\n", "", (int)below->walk.depth * 2 - 2, "",
                       (int)way->size, way->text);
     walk_on(&below->walk, target, &query);
+    if (below->above->kind == TARGET_ACTION)
+        below->walk.destinations = NULL;
     return false;
 }
 
@@ -263,10 +281,11 @@ static void walk_on(const struct walk *walk, const struct target *at, struct que
 }
 
 /* The whole way from the root. */
-static void walk_from(struct writer *out, const struct target *root, struct query *query)
+static void walk_from(struct writer *out, const struct target *root, struct query *query,
+                      struct destinations *destinations)
 {
     unsigned lines = 0;
-    const struct walk walk = {.out = out, .lines = &lines};
+    const struct walk walk = {.out = out, .lines = &lines, .destinations = destinations};
     walk_on(&walk, root, query);
 }
 
@@ -300,7 +319,7 @@ static void route_key(struct writer *out, struct route *route, const struct clus
     query.key = route->keys.at[index];
     char quoted[ROUTE_QUOTE];
     say(out, "key", tree_quote(query_key(&query), query.key.size, quoted, sizeof quoted));
-    walk_from(out, cluster->root, &query);
+    walk_from(out, cluster->root, &query, route->question->destinations);
     route_note_leaf(route, query.target);
 }
 
@@ -316,6 +335,8 @@ static void route_conclude(struct writer *out, const struct route *route)
         say(out, "parts", line);
     } else {
         say(out, "answer", "-CROSSSLOT Keys in request don't hash to the same host");
+        if (route->question->destinations)
+            route->question->destinations->count = 0;
     }
 }
 
@@ -332,7 +353,7 @@ static void route_cluster(struct writer *out, struct route *route, const struct 
     if (!route->keys.count) {
         struct query query = route_query(route);
         say(out, "key", "none");
-        walk_from(out, cluster->root, &query);
+        walk_from(out, cluster->root, &query, route->question->destinations);
     }
     route_conclude(out, route);
 }

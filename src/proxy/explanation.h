@@ -9,7 +9,15 @@
 
 struct client;
 struct cluster;
+struct target;
 struct writer;
+
+/* Which hosts would get a command, each once, as targets. Zero it to begin; the array is owned. Of an action
+ * (failover, shadow …) they are those that its first target leads to. */
+struct destinations {
+    const struct target **hosts;
+    uint32_t count;
+};
 
 /* What is asked about. */
 struct question {
@@ -18,6 +26,7 @@ struct question {
     const struct cluster *const *clusters; /* whose routers are asked */
     uint32_t cluster_count;
     struct client *client; /* for router scripts that look at it; NULL: nobody */
+    struct destinations *destinations; /* they are added; NULL: nobody wants to know */
 };
 
 /* Writes lines of text, each with its newline. false: the bytes are no command;

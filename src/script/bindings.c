@@ -51,6 +51,7 @@ void bindings_push(struct script *script)
     bind_routers(script);
     bind_strings(script);
     bind_time(script);
+    bind_trial(script);
     bind_state(script);
     lua_pushstring(L, script_abi_text);
     lua_setfield(L, -2, "abi");

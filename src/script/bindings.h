@@ -18,6 +18,7 @@ struct script {
     int runtime;                   /* references in the registry: nydus.runtime, */
     int config;                    /* the normalised configuration */
     bool routes;                   /* there is a router script, which may make garbage */
+    clock_t check_began;           /* CPU time */
     bool in_force;                 /* between script_begin and script_leave */
 };
 
@@ -38,6 +39,7 @@ void bind_facts(struct script *script);
 void bind_hosts(struct script *script);
 void bind_strings(struct script *script);
 void bind_time(struct script *script);
+void bind_trial(struct script *script);
 void bind_state(struct script *script);
 
 /* The target whose number is argument `i`. */

@@ -69,6 +69,24 @@ void news_mark(struct script *script, struct host *host, double seconds)
             news->items[i].mark = seconds;
 }
 
+bool *news_marks(struct script *script)
+{
+    const struct news *news = news_of(script);
+    bool *marks = xcalloc(news->count + 1, sizeof *marks);
+    for (uint32_t i = 0; i < news->count; i++)
+        marks[i] = news->items[i].host->down;
+    return marks;
+}
+
+void news_restore(struct script *script, bool *marks)
+{
+    const struct news *news = &script->news;
+    for (uint32_t i = 0; i < news->count; i++)
+        if (news->items[i].host->down != marks[i])
+            mark(news->items[i].host, marks[i] ? INFINITY : 0);
+    free(marks);
+}
+
 static void news_tell(struct script *script, const struct news_item *item, const char *why)
 {
     lua_State *L = script->state.L;

@@ -32,6 +32,10 @@ void news_want(struct script *script);
 /* Marks a host down for so many seconds, INFINITY for as long as the generation is in
  * force; or takes it back: 0. */
 void news_mark(struct script *script, struct host *host, double seconds);
+/* Which hosts are marked down; news_restore, for a generation that serves nobody, marks them so again and
+ * frees the array. */
+bool *news_marks(struct script *script);
+void news_restore(struct script *script, bool *marks);
 /* Tells what has changed. */
 void news_look(struct script *script);
 

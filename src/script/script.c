@@ -251,6 +251,19 @@ bool script_finish(struct script *script, char **error)
     return true;
 }
 
+bool script_check(struct script *script, struct cluster *cluster, const char *path, char **error)
+{
+    lua_State *L = script->state.L;
+    script->check_began = clock();
+    bool *marks = news_marks(script);
+    script_push_runtime(script, "check");
+    lua_pushinteger(L, (lua_Integer)cluster->index);
+    bool fine = runtime_call(script, 1, path, error);
+    lua_settop(L, 0);
+    news_restore(script, marks);
+    return fine;
+}
+
 void script_turn_end(struct script *script)
 {
     struct state *state = &script->state;

@@ -74,6 +74,11 @@ char *script_notes(struct script *script, const struct cluster *cluster) __attri
  * by each other in a circle are refused. */
 bool script_finish(struct script *script, char **error) __attribute__((warn_unused_result));
 
+/* Runs the hook check of a cluster's script, when script_finish has said yes. Only for a generation that
+ * serves nobody. false: it refuses the configuration, with a sentence in *error for the caller to free. */
+bool script_check(struct script *script, struct cluster *cluster, const char *path, char **error)
+    __attribute__((warn_unused_result));
+
 /* What the end of each turn of the loop does, where there is no loop (specs): some garbage is collected. From
  * the first call on none is collected during decisions. */
 void script_turn_end(struct script *script);

@@ -121,17 +121,26 @@ static void state_weigh(struct state *state)
 
 int state_call(struct state *state, int arguments, int results, const int32_t *step, int32_t milliseconds)
 {
-    state_weigh(state);
+    const struct nydus_guard outer = guard; /* of the call that this one is made inside of */
+    bool outer_full = state->full;
+    if (!outer.limit)
+        state_weigh(state);
     state->limited = true;
     state->full = false;
     guard_enter(step, milliseconds);
     int status = lua_pcall(state->L, arguments, results, 0);
     state->stopped = guard_leave();
-    state->limited = false;
-    if (!state->full)
-        return status;
-    state->stopped = false;
-    return status ? LUA_ERRMEM : 0;
+    state->limited = outer.limit;
+    if (state->full) {
+        state->stopped = false;
+        status = status ? LUA_ERRMEM : 0;
+    }
+    if (outer.limit) {
+        state->full = outer_full;
+        guard_enter(outer.step, outer.limit);
+        guard.stop |= outer.stop;
+    }
+    return status;
 }
 
 const char *state_error(struct state *state)

@@ -26,7 +26,8 @@ extern const char script_abi_text[];
 bool state_init(struct state *state, const char *lua_dir, size_t limit) __attribute__((warn_unused_result));
 void state_deinit(struct state *state);
 
-/* lua_pcall under the guard: the status of lua_pcall, the error on the stack. */
+/* lua_pcall under the guard: the status of lua_pcall, the error on the stack. A C function that
+ * such a call has called may make another one; the outer one's time begins anew then. */
 int state_call(struct state *state, int arguments, int results, const int32_t *step, int32_t milliseconds);
 
 /* The error on top of the stack as words (it stays there), good while it does. */

@@ -219,6 +219,22 @@ static void build_checks(struct build *build)
     }
 }
 
+/* The scripts' own, in a state that nobody will be served by. */
+static void build_trials(struct build *build)
+{
+    for (uint32_t i = 0; i < build->generation->count && !build->problems; i++) {
+        struct cluster *cluster = build->generation->clusters[i];
+        const struct router_config *config = &build->config->clusters[i].router;
+        char *error = NULL;
+        if (config->form != ROUTER_SCRIPT || script_check(build->script, cluster, config->path, &error))
+            continue;
+        char *text = xformat("its check refuses it: %s", error ? error : "it gave no reason");
+        build_router_problem(build, cluster, text);
+        free(text);
+        free(error);
+    }
+}
+
 static void generation_destroy(struct generation *generation)
 {
     for (uint32_t i = 0; i < generation->count; i++)
@@ -248,6 +264,8 @@ static void build_generation(struct build *build)
         build_root(build, generation->clusters[i]);
     if (!build->problems)
         build_checks(build);
+    if (!build->problems && !build->proxy)
+        build_trials(build);
 }
 
 struct generation *generation_build(struct proxy *proxy, const char *path, const struct packed *packed,
