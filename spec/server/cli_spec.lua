@@ -103,6 +103,47 @@ describe("nydus", function()
       assert.matches('C +default %-> reply "%-ERR no', out)
     end)
 
+    it("marks every kind of target, and shows what is below it", function()
+      local kinds = { -- how it is made, its language and its line, what is below it
+        { "a", "C", "host a " },
+        { "nydus.cluster('other')", "C", "cluster other\n" },
+        { "nydus.jump(cluster)", "C", "jump over 3 hosts" },
+        { "{ a, b }", "C", "list of 2\n", "1 -> host a ", "2 -> host b " },
+        { "nydus.all({ a, b }, { reply = 'sum' })", "C", "list of 2, reply sum\n", "1 -> host a " },
+        { "nydus.reply(1)", "C", [[reply ":1\r\n"]] },
+        { "nydus.prefix{ ['x:'] = a, default = b }", "C", "prefix of the key\n", '"x:" -> host a ', "default -> host b " },
+        { "nydus.command{ GET = a, write = b }", "C", "command\n", "get -> host a ", "write -> host b " },
+        { "nydus.split{ { a, 90 }, { b, 10 }, by = 'key' }", "C", "split by key\n", "90 % -> host a ", "10 % -> host b " },
+        { "nydus.failover{ a, b }", "C", "failover, on down\n", "1 -> host a ", "2 -> host b " },
+        { "nydus.hedge{ a, b, after = 0.1 }", "C", "hedge, ", "1 -> host a ", "2 -> host b " },
+        { "nydus.shadow{ a, b }", "C", "shadow, ", "next -> host a ", "copy -> host b " },
+        { "nydus.limit{ rate = 5, next = a, over = b }", "C", "limit, 5 a second", "next -> host a ", "over -> host b " },
+        { "function() return a end", "Lua", "function " },
+      }
+      local script = { [[
+        local cluster = ...
+        local nydus = require("nydus")
+        local a, b = cluster.hosts[0], cluster.hosts[1]
+        return nydus.prefix{
+      ]] }
+      for i, kind in ipairs(kinds) do script[#script + 1] = ("['%02d:'] = %s,\n"):format(i, kind[1]) end
+      local code, out, err = support.nydus_run({ "--check", "config.lua",
+        config = ("return { clusters = { main = { listen = '127.0.0.1:1', router = 'tree.lua', %s },"
+          .. " other = { router = 'ketama', %s } } }"):format(HOSTS, HOSTS),
+        files = { ["tree.lua"] = table.concat(script) .. "}" } })
+      assert.equal(0, code, err)
+      local at = 1
+      for i, kind in ipairs(kinds) do
+        local line = ('    %-4s   "%02d:" -> %s'):format(kind[2], i, kind[3])
+        at = out:find(line, at, true)
+        assert.is_truthy(at, line .. " is not in:\n" .. out)
+        for below = 4, #kind do
+          at = out:find("\n    C        " .. kind[below], at, true)
+          assert.is_truthy(at, kind[below] .. " is not below " .. line .. " in:\n" .. out)
+        end
+      end
+    end)
+
     it("says which hosts a router is over, unless it is all, and ends however often targets nest", function()
       local code, out = run({ "--check", "config.lua" }, "router = 'tree.lua',", { ["tree.lua"] = [[
         local cluster = ...

@@ -148,34 +148,25 @@ static const char *name_of(const struct diff *diff, enum side side, uint32_t pla
     return places_name(diff->places, side, diff->name, place, text, REPORT_TEXT);
 }
 
-static void print_share(const struct diff *diff, const struct count *count, uint32_t place)
+static void print_share(const struct diff *diff, const struct count *count, const struct occupants *at)
 {
     char text[REPORT_TEXT], before[SHARE_TEXT], after[SHARE_TEXT];
-    struct occupants keys = moves_at(count->moves, place);
-    if (keys.before == keys.after)
-        return;
     label("share");
-    printf("%s%s: %s -> %s\n", count->what, name_of(diff, keys.after ? SIDE_NEW : SIDE_OLD, place, text),
-           share(count, keys.before, before), share(count, keys.after, after));
+    printf("%s%s: %s -> %s\n", count->what, name_of(diff, at->after ? SIDE_NEW : SIDE_OLD, at->place, text),
+           share(count, at->before, before), share(count, at->after, after));
 }
 
-/* Each place that has keys and then more or fewer of them, in the order of their numbers. */
 static void print_shares(const struct diff *diff, const struct count *count)
 {
-    const struct moves *moves = count->moves;
-    struct moves seen = {0}; /* a list of places: from and to are the same */
-    for (uint32_t i = 0; i < moves->count; i++) {
-        moves_add(&seen, moves->list[i].from, moves->list[i].from, 1);
-        moves_add(&seen, moves->list[i].to, moves->list[i].to, 1);
-    }
-    moves_order(&seen);
-    for (uint32_t i = 0; i < seen.count && i < REPORT_LINES; i++)
-        print_share(diff, count, seen.list[i].from);
-    if (seen.count > REPORT_LINES) {
+    uint32_t changes;
+    struct occupants *list = moves_changes(count->moves, &changes);
+    for (uint32_t i = 0; i < changes && i < REPORT_LINES; i++)
+        print_share(diff, count, &list[i]);
+    if (changes > REPORT_LINES) {
         label("share");
-        printf("%sand %u others\n", count->what, seen.count - REPORT_LINES);
+        printf("%sand %u others\n", count->what, changes - REPORT_LINES);
     }
-    moves_deinit(&seen);
+    free(list);
 }
 
 static void print_move(const struct diff *diff, const struct count *count, const struct move *move)

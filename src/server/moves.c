@@ -24,7 +24,8 @@ static int order_by_keys(const void *a, const void *b)
     return order_by_pair(a, b);
 }
 
-void moves_order(struct moves *moves)
+/* Leaves one entry per pair, sorted by pair. */
+static void moves_unite(struct moves *moves)
 {
     uint32_t kept = 0;
     if (!moves->count)
@@ -42,7 +43,7 @@ void moves_order(struct moves *moves)
 void moves_add(struct moves *moves, uint32_t from, uint32_t to, uint64_t keys)
 {
     if (moves->count == moves->room) {
-        moves_order(moves);
+        moves_unite(moves);
         if (moves->count >= moves->room / 2) {
             moves->room = moves->room ? 2 * moves->room : MOVES_ROOM;
             moves->list = xrealloc(moves->list, moves->room * sizeof *moves->list);
@@ -55,7 +56,7 @@ void moves_add(struct moves *moves, uint32_t from, uint32_t to, uint64_t keys)
 
 void moves_seal(struct moves *moves)
 {
-    moves_order(moves);
+    moves_unite(moves);
     if (moves->count)
         qsort(moves->list, moves->count, sizeof *moves->list, order_by_keys);
 }
@@ -66,14 +67,40 @@ void moves_deinit(struct moves *moves)
     *moves = (struct moves){0};
 }
 
-struct occupants moves_at(const struct moves *moves, uint32_t place)
+static uint64_t change_of(const struct occupants *at)
 {
-    struct occupants sum = {0};
+    return at->before > at->after ? at->before - at->after : at->after - at->before;
+}
+
+static int order_by_change(const void *a, const void *b)
+{
+    const struct occupants *left = a, *right = b;
+    if (change_of(left) != change_of(right))
+        return change_of(left) > change_of(right) ? -1 : 1;
+    return (left->place > right->place) - (left->place < right->place);
+}
+
+struct occupants *moves_changes(const struct moves *moves, uint32_t *count)
+{
+    uint32_t size = 0, kept = 0;
     for (uint32_t i = 0; i < moves->count; i++) {
-        sum.before += moves->list[i].from == place ? moves->list[i].keys : 0;
-        sum.after += moves->list[i].to == place ? moves->list[i].keys : 0;
+        const struct move *move = &moves->list[i];
+        uint32_t last = move->from > move->to ? move->from : move->to;
+        size = last >= size ? last + 1 : size;
     }
-    return sum;
+    struct occupants *list = xcalloc(size + 1, sizeof *list);
+    for (uint32_t i = 0; i < moves->count; i++) {
+        list[moves->list[i].from].before += moves->list[i].keys;
+        list[moves->list[i].to].after += moves->list[i].keys;
+    }
+    for (uint32_t place = 0; place < size; place++) {
+        list[place].place = place;
+        if (change_of(&list[place]))
+            list[kept++] = list[place];
+    }
+    qsort(list, kept, sizeof *list, order_by_change);
+    *count = kept;
+    return list;
 }
 
 bool moves_equal(const struct moves *a, const struct moves *b)

@@ -20,14 +20,14 @@ struct moves {
 void moves_add(struct moves *moves, uint32_t from, uint32_t to, uint64_t keys);
 /* To be called once, after the last add. */
 void moves_seal(struct moves *moves);
-/* The same, but the pairs stay sorted by their places. */
-void moves_order(struct moves *moves);
 void moves_deinit(struct moves *moves);
 
 /* The keys at a place before and after. */
 struct occupants {
+    uint32_t place;
     uint64_t before, after;
 };
-struct occupants moves_at(const struct moves *moves, uint32_t place);
+/* The places that have more or fewer keys than before, the greatest change first, for the caller to free. */
+struct occupants *moves_changes(const struct moves *moves, uint32_t *count);
 
 bool moves_equal(const struct moves *a, const struct moves *b);
