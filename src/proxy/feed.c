@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/stats.h"
 #include "proxy/cluster.h"
+#include "proxy/host.h"
 #include "proxy/keyspace.h"
 #include "proxy/link.h"
 #include "proxy/proxy.h"
@@ -25,15 +26,9 @@ static double feed_now(const struct feed *feed)
     return feed->hub->proxy->clock;
 }
 
-/* ---- feeds ---- */
+static const struct receiver feed_receiver;
 
-static void feed_link(struct feed *feed)
-{
-    struct link **place = &feed->host->links;
-    while (*place)
-        place = &(*place)->next;
-    *place = feed->link;
-}
+/* ---- feeds ---- */
 
 static struct feed *feed_of(struct hub *hub, struct host *host)
 {
@@ -43,21 +38,12 @@ static struct feed *feed_of(struct hub *hub, struct host *host)
     struct feed *feed = xcalloc(1, sizeof *feed);
     feed->hub = hub;
     feed->host = host;
-    feed->link = link_create(host, link_lane(0, LINK_FEED, 2));
-    feed->link->feed = feed;
+    feed->link = host_own_link(host, link_lane(0, LINK_FEED, 2));
+    feed->link->receiver = &feed_receiver;
+    feed->link->owner = feed;
     feed->next = hub->feeds;
     hub->feeds = feed;
-    feed_link(feed);
     return feed;
-}
-
-void feed_end(struct feed *feed)
-{
-    struct feed **place = &feed->hub->feeds;
-    while (*place != feed)
-        place = &(*place)->next;
-    *place = feed->next;
-    free(feed);
 }
 
 /* ---- what is said to the host ---- */
@@ -284,8 +270,9 @@ void ear_leave(struct ear *ear)
 
 /* ---- the link ---- */
 
-void feed_connected(struct feed *feed)
+static void feed_connected(void *owner)
 {
+    struct feed *feed = owner;
     uint32_t count = 0;
     for (struct ear *ear = feed->ears; ear; ear = ear->feed_next) {
         if (!ear->asked) {
@@ -299,8 +286,9 @@ void feed_connected(struct feed *feed)
     feed->lost = false;
 }
 
-void feed_lost(struct feed *feed, const char *reason)
+static void feed_lost(void *owner, const char *reason)
 {
+    struct feed *feed = owner;
     char *error = xformat("ERR host %s is down: %s", feed->host->options.identifier, reason);
     uint32_t count = 0;
     for (struct ear *ear = feed->ears; ear; ear = ear->feed_next) {
@@ -322,6 +310,16 @@ void feed_lost(struct feed *feed, const char *reason)
     free(error);
 }
 
+static void feed_ended(void *owner)
+{
+    struct feed *feed = owner;
+    struct feed **place = &feed->hub->feeds;
+    while (*place != feed)
+        place = &(*place)->next;
+    *place = feed->next;
+    free(feed);
+}
+
 /* ---- messages ---- */
 
 static bool begins(const struct reply *reply, const char *head, size_t size)
@@ -329,8 +327,9 @@ static bool begins(const struct reply *reply, const char *head, size_t size)
     return reply->size > size && memcmp(reply->bytes, head, size) == 0;
 }
 
-bool feed_takes(struct feed *feed, const struct reply *reply)
+static bool feed_takes(void *owner, const struct reply *reply)
 {
+    struct feed *feed = owner;
     static const struct {
         const char *head;
         size_t size;
@@ -350,6 +349,9 @@ bool feed_takes(struct feed *feed, const struct reply *reply)
     subscription_deliver(feed, kind, reply, &scan);
     return true;
 }
+
+static const struct receiver feed_receiver = {
+    .connected = feed_connected, .lost = feed_lost, .ended = feed_ended, .takes = feed_takes};
 
 /* ---- the janitor ---- */
 

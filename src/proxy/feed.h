@@ -72,13 +72,6 @@ void ear_leave(struct ear *ear);
 struct farewell *farewell_begin(struct request *request);
 void farewell_end(struct farewell *farewell, struct writer *reply);
 
-/* The link's part: it is ready, it was lost, it will be freed. */
-void feed_connected(struct feed *feed);
-void feed_lost(struct feed *feed, const char *reason);
-void feed_end(struct feed *feed);
-/* Is the reply a message? Then it has been delivered. */
-bool feed_takes(struct feed *feed, const struct reply *reply);
-
 /* The janitor's part: closes the clients of a host that stays away for longer
  * than its retry_timeout, ends ears that leave. */
 void feed_tick(struct feed *feed);

@@ -124,6 +124,15 @@ static struct link *host_link(struct host *host, uint64_t lane)
     return host_add_link(host, lane);
 }
 
+struct link *host_own_link(struct host *host, uint64_t lane)
+{
+    struct link **place = &host->links;
+    while (*place)
+        place = &(*place)->next;
+    *place = link_create(host, lane);
+    return *place;
+}
+
 void host_connect(struct host *host)
 {
     for (uint32_t slot = 0; slot < host->options.connections; slot++) {

@@ -67,6 +67,10 @@ void host_release(struct host *host);
 /* Opens the links for the configured database, ahead of traffic. */
 void host_connect(struct host *host);
 
+/* Makes a link that host_send does not choose. It stands behind the shared ones, which are looked for with
+ * every command. */
+struct link *host_own_link(struct host *host, uint64_t lane);
+
 /* Is one of its shared links up? */
 bool host_is_connected(const struct host *host);
 

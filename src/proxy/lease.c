@@ -37,16 +37,6 @@ static bool retire_free(const struct host *host)
     return false;
 }
 
-/* Private links stand behind the shared ones, which are looked for with every command. */
-static struct link *add_link(struct host *host, uint64_t lane)
-{
-    struct link **place = &host->links;
-    while (*place)
-        place = &(*place)->next;
-    *place = link_create(host, lane);
-    return *place;
-}
-
 struct link *lease_take(struct host *host, int32_t db, uint8_t resp)
 {
     uint32_t count = 0;
@@ -55,7 +45,7 @@ struct link *lease_take(struct host *host, int32_t db, uint8_t resp)
     if (!link && count >= LEASE_LIMIT && !retire_free(host))
         return NULL;
     if (!link)
-        link = add_link(host, lane);
+        link = host_own_link(host, lane);
     if (link->state == LINK_RESTING && host_is_connected(host))
         link->state = LINK_IDLE; /* a host that is there need not be given a rest */
     link->leased = true;

@@ -9,7 +9,6 @@
 #include "net/address.h"
 #include "net/resolve.h"
 #include "proxy/dispatch.h"
-#include "proxy/feed.h"
 #include "proxy/host.h"
 #include "proxy/measure.h"
 #include "proxy/proxy.h"
@@ -175,8 +174,8 @@ static void link_ready(struct link *link)
     stats->links_opened++;
     host_succeeded(link->host, link->keep);
     link_mark_dirty(link);
-    if (link->feed)
-        feed_connected(link->feed);
+    if (link->receiver)
+        link->receiver->connected(link->owner);
 }
 
 static void link_refused(struct link *link, enum greeting word, const char *bytes, size_t size)
@@ -340,7 +339,7 @@ static void link_reply(struct link *link, const struct reply *reply)
         link_greeted(link, reply->bytes, reply->size);
         return;
     }
-    if (link->feed && feed_takes(link->feed, reply))
+    if (link->receiver && link->receiver->takes(link->owner, reply))
         return;
     if (!link->head || link->scan.push || !has_begun(link->head)) {
         link_fail(link, "it sent a reply that nobody asked for");
@@ -541,8 +540,8 @@ static void link_end(struct link *link, const char *reason, enum link_end end)
             host_failed(link->host, words);
         host_changed(link->host);
     }
-    if (link->feed)
-        feed_lost(link->feed, words);
+    if (link->receiver)
+        link->receiver->lost(link->owner, words);
     link_return(requests, &chain, words);
     free(words);
 }
@@ -678,9 +677,9 @@ void link_retire(struct link *link, const char *reason)
     *place = link->next;
     link->keep = link->leased = false;
     link->dead = true;
-    if (link->feed)
-        feed_end(link->feed);
-    link->feed = NULL;
+    if (link->receiver)
+        link->receiver->ended(link->owner);
+    link->receiver = NULL;
     if (link->state != LINK_IDLE || link->head)
         link_fail(link, reason);
     link->next = link->proxy->dead_links; /* it may stay in the dirty list, too, until the turn's end */

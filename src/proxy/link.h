@@ -16,7 +16,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct feed;
 struct host;
 struct proxy;
 struct resolve;
@@ -30,7 +29,16 @@ enum link_state {
     LINK_RESTING, /* failed; not tried again before `retry_at`; requests fail at once */
 };
 
-/* Slots that are no number: of a link that one client at a time has for itself, of one in subscriber mode. */
+/* Who gets what a host sends unasked: messages, invalidations. Each kind of owner has one static struct. */
+struct receiver {
+    void (*connected)(void *owner);
+    void (*lost)(void *owner, const char *reason);
+    void (*ended)(void *owner); /* the link will be freed */
+    /* Is it for the owner? Then it has been taken, and is no reply to a request. */
+    bool (*takes)(void *owner, const struct reply *reply);
+};
+
+/* Slots that are no number: of a link that one client at a time has for itself, of one with a receiver. */
 enum { LINK_PRIVATE = INT32_MAX, LINK_FEED = INT32_MAX - 1 };
 
 /* The words of the greeting, lowest bit first. */
@@ -60,7 +68,8 @@ struct link {
     enum link_state state;
     uint64_t lane;     /* the three below in one number */
     int32_t db;
-    struct feed *feed; /* what its messages are for; NULL: none may come */
+    const struct receiver *receiver; /* NULL: nothing may come unasked */
+    void *owner;       /* the receiver's */
     uint32_t slot;     /* which of the host's `connections`, or LINK_PRIVATE, LINK_FEED */
     uint8_t resp;      /* the protocol version that it speaks: 2, or 3 */
     uint32_t epoch;    /* how many connections have ended: another number is another connection */
@@ -68,9 +77,9 @@ struct link {
     uint8_t greetings; /* words of the greeting whose replies are still to come */
     uint8_t tries;     /* connects in a row that failed */
     bool dirty;
-    bool keep; /* reconnects by itself (shared, of the configured database, RESP2; or a feed with ears) */
+    bool keep; /* reconnects by itself (shared, of the configured database, RESP2; or a feed's with ears) */
     bool dead;
-    bool leased;      /* a private link that somebody has; see lease.h */
+    bool leased;      /* it has an owner, who may have nothing to send: a private link (lease.h), a tracker's */
     double allowance; /* seconds that its command may block, added to its deadline; INFINITY: for ever */
     uint64_t begun; /* measure_clock when the host could begin with the first request of the queue */
     double since; /* proxy clock when it began to connect */
