@@ -18,6 +18,10 @@
 --       "command": for each of these its own rate. over = t2: where the others go; without it they get an error that says
 --       when to come again. name = "…": limits of one name share their tokens. A MGET is one command; what is queued by
 --       MULTI counts as any other, its EXEC does not, SUBSCRIBE does not
+--   nydus.cache{ next = t, ttl = 60, size = 64 MB }         keeps, in each worker, replies to commands that read one key, for
+--       `ttl` seconds at most and in `size` bytes; a write drops what is kept of its key, whoever writes: hosts tell
+--       (CLIENT TRACKING, Redis 6), and nothing is kept of one that does not. tracking = false: hosts are not asked, only
+--       writes that pass by are noticed; prefix = { "user:", … }: only keys that begin so are kept
 --
 -- For nydus.init: actions.add(api, native)
 local suggest = require("nydus.config.suggest")
@@ -269,6 +273,63 @@ function makers.limit(native, given)
     return nil, over
   end
   return native.limit(id, over, rate, burst or math.max(rate, 1), options.key or "all", name)
+end
+
+local CACHE = { next = true, ttl = true, size = true, tracking = true, prefix = true }
+local CACHE_LEAST = 64 * 1024
+
+-- Redis refuses prefixes of which one begins with another.
+local function check_prefixes(prefixes)
+  local kind = type(prefixes)
+  if kind ~= "table" or #prefixes == 0 then
+    local got = kind == "table" and "none" or shown(prefixes)
+    return nil, ("prefix: a list of strings is expected, got %s"):format(got)
+  end
+  for i, prefix in ipairs(prefixes) do
+    if type(prefix) ~= "string" or prefix == "" then
+      return nil, ("prefix: item %d is no prefix of keys (a string is expected, got %s)"):format(i, shown(prefix))
+    end
+    for j = 1, i - 1 do
+      local short = math.min(#prefix, #prefixes[j])
+      if prefix:sub(1, short) == prefixes[j]:sub(1, short) then
+        return nil, ("prefix: %s and %s are the same, or one begins with the other")
+          :format(shown(prefixes[j]), shown(prefix))
+      end
+    end
+  end
+  return true
+end
+
+function makers.cache(native, given)
+  local options, message = take_named(given, CACHE)
+  if not options then
+    return nil, message
+  end
+  local ttl, size = options.ttl or 60, options.size or 64 * 1024 * 1024
+  if not is_number(ttl, 0.001, 86400) then
+    return nil, ("ttl: %s is no time in seconds (0.001 to 86400)"):format(shown(ttl))
+  elseif not is_number(size, CACHE_LEAST, 2 ^ 40) then
+    return nil, ("size: %s is no number of bytes (%d or more)"):format(shown(size), CACHE_LEAST)
+  elseif options.tracking ~= nil and type(options.tracking) ~= "boolean" then
+    return nil, ("tracking: true or false is expected, got %s"):format(shown(options.tracking))
+  end
+  local prefixes, lengths = options.prefix or {}, {}
+  if options.prefix ~= nil then
+    local ok
+    ok, message = check_prefixes(options.prefix)
+    if not ok then
+      return nil, message
+    end
+  end
+  for i, prefix in ipairs(prefixes) do
+    lengths[i] = #prefix
+  end
+  local id
+  id, message = target.id(options.next)
+  if not id then
+    return nil, "next: " .. message
+  end
+  return native.cache(id, ttl, size, options.tracking ~= false, table.concat(prefixes), lengths)
 end
 
 function M.add(api, native)

@@ -66,24 +66,30 @@ void stats_reset(void)
     *base = sum;
 }
 
-uint64_t stats_clients(void)
+/* What has come and not gone in all workers; workers that have died hold nothing. */
+static uint64_t held(size_t came, size_t went)
 {
-    uint64_t accepted = 0, closed = 0;
+    uint64_t sum = 0;
     uint32_t count = __atomic_load_n(shared_count, __ATOMIC_ACQUIRE);
     for (uint32_t i = 0; i < count; i++) {
-        closed += __atomic_load_n(&shared_rows[i].clients_closed, __ATOMIC_RELAXED);
-        accepted += __atomic_load_n(&shared_rows[i].clients_accepted, __ATOMIC_RELAXED);
+        const char *row = (const char *)&shared_rows[i];
+        uint64_t gone = __atomic_load_n((const uint64_t *)(row + went), __ATOMIC_RELAXED);
+        sum += __atomic_load_n((const uint64_t *)(row + came), __ATOMIC_RELAXED) - gone;
     }
-    return accepted > closed ? accepted - closed : 0;
+    return (int64_t)sum > 0 ? sum : 0;
+}
+
+uint64_t stats_clients(void)
+{
+    return held(offsetof(struct stats, clients_accepted), offsetof(struct stats, clients_closed));
 }
 
 uint64_t stats_blocked(void)
 {
-    uint64_t blocked = 0, unblocked = 0;
-    uint32_t count = __atomic_load_n(shared_count, __ATOMIC_ACQUIRE);
-    for (uint32_t i = 0; i < count; i++) {
-        unblocked += __atomic_load_n(&shared_rows[i].clients_unblocked, __ATOMIC_RELAXED);
-        blocked += __atomic_load_n(&shared_rows[i].clients_blocked, __ATOMIC_RELAXED);
-    }
-    return blocked > unblocked ? blocked - unblocked : 0;
+    return held(offsetof(struct stats, clients_blocked), offsetof(struct stats, clients_unblocked));
+}
+
+uint64_t stats_cache_bytes(void)
+{
+    return held(offsetof(struct stats, cache_bytes_taken), offsetof(struct stats, cache_bytes_given));
 }

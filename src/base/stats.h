@@ -36,3 +36,5 @@ void stats_reset(void);
 uint64_t stats_clients(void);
 /* Those of them that wait in a blocking command. */
 uint64_t stats_blocked(void);
+/* What the caches of all workers hold at the moment, in bytes. */
+uint64_t stats_cache_bytes(void);

@@ -203,8 +203,10 @@ void host_changed(const struct host *host)
 static void host_mark(struct host *host, bool down)
 {
     host->down = down;
-    if (host->proxy)
-        host->proxy->hubs_stale = true; /* channels may have moved */
+    if (host->proxy) {
+        host->proxy->hubs_stale = true; /* channels may have moved, */
+        host->proxy->moves++;           /* and keys */
+    }
     host_changed(host);
     for (struct seat *seat = host->seats; seat; seat = seat->next)
         router_mark(seat->router, seat->index, !down);

@@ -149,6 +149,7 @@ static void section_stats(struct writer *out, const struct inquiry *inquiry)
     for (size_t i = 0; i < sizeof redis / sizeof *redis; i++) {
         writer_format(out, "%s:%llu\r\n", redis[i].name, (unsigned long long)redis[i].value);
     }
+    writer_format(out, "nydus_cache_bytes:%llu\r\n", (unsigned long long)stats_cache_bytes());
 #define STAT(name, help) writer_format(out, "nydus_" #name ":%llu\r\n", (unsigned long long)sum.name);
 #include "base/stats.def"
 #undef STAT

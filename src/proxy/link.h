@@ -79,7 +79,7 @@ struct link {
     bool dirty;
     bool keep; /* reconnects by itself (shared, of the configured database, RESP2; or a feed's with ears) */
     bool dead;
-    bool leased;      /* it has an owner, who may have nothing to send: a private link (lease.h), a tracker's */
+    bool leased;      /* somebody has it who may be quiet: a private link (lease.h), a tracker's */
     double allowance; /* seconds that its command may block, added to its deadline; INFINITY: for ever */
     uint64_t begun; /* measure_clock when the host could begin with the first request of the queue */
     double since; /* proxy clock when it began to connect */

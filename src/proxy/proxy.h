@@ -31,6 +31,7 @@ struct proxy {
     struct listener *listeners;
     struct hub *hubs; /* what clients listen to, one for each cluster where anybody has */
     bool patterns_stale; /* they are to be told to the other workers */
+    uint32_t moves;   /* times that a host went down or came back: keys may have moved */
     bool hubs_stale;  /* a host went down or came back: channels may have moved */
     struct client *clients; /* all, doubly linked */
     uint64_t client_count;

@@ -1,6 +1,7 @@
 /* For Lua: the targets that act, and those that decide by options; all has been checked by nydus.actions. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/attempts.h"
+#include "proxy/cache.h"
 #include "proxy/limit.h"
 #include "proxy/shadow.h"
 #include "script/bindings.h"
@@ -111,6 +112,34 @@ static int limit(lua_State *L)
     return bind_push_target(L, limit_target(bind_set(L), bind_target(L, 1), over, &options));
 }
 
+/* cache(next, ttl, size, tracking, prefixes end to end, { their lengths }) -> id, or nil, why not */
+static int cache(lua_State *L)
+{
+    uint32_t count = (uint32_t)lua_objlen(L, 6), at = 0;
+    struct resp_arg *prefixes = lua_newuserdata(L, (count + 1) * sizeof *prefixes);
+    for (uint32_t i = 0; i < count; i++) {
+        lua_rawgeti(L, 6, (int)i + 1);
+        prefixes[i] = (struct resp_arg){.at = at, .size = (uint32_t)luaL_checknumber(L, -1)};
+        at += prefixes[i].size;
+        lua_pop(L, 1);
+    }
+    const struct cache_options options = {
+        .ttl = luaL_checknumber(L, 2),
+        .size = (size_t)luaL_checknumber(L, 3),
+        .tracking = lua_toboolean(L, 4),
+        .prefix_bytes = luaL_checkstring(L, 5),
+        .prefixes = prefixes,
+        .prefix_count = count,
+    };
+    const char *why;
+    struct target *made = cache_target(bind_set(L), bind_target(L, 1), &options, &why);
+    if (made)
+        return bind_push_target(L, made);
+    lua_pushnil(L);
+    lua_pushstring(L, why);
+    return 2;
+}
+
 void bind_actions(struct script *script)
 {
     bind_add(script, "all", all);
@@ -119,4 +148,5 @@ void bind_actions(struct script *script)
     bind_add(script, "hedge", hedge);
     bind_add(script, "shadow", shadow);
     bind_add(script, "limit", limit);
+    bind_add(script, "cache", cache);
 }

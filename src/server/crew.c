@@ -202,6 +202,7 @@ static void row_settle(uint32_t slot)
     board->worker[slot].pid = 0;
     row->clients_closed = row->clients_accepted;
     row->clients_unblocked = row->clients_blocked;
+    row->cache_bytes_given = row->cache_bytes_taken;
     row->orphaned = row->requests + row->protocol_errors - row->replies;
     crowd_settle(slot);
 }
