@@ -33,27 +33,15 @@ local function find(name)
   return cluster:host(name)
 end
 
-local function first_key()
-  local first
-  for key in pairs(cluster.hosts) do
-    first = math.min(first or key, key)
-  end
-  return first
-end
-
 -- The hosts in two lists, hot ones as they were named, the others in order.
 local function divide()
-  local hot, cold, is_hot, keys = {}, {}, {}, {}
-  for i, name in ipairs(options.hosts or { first_key() }) do
+  local hot, cold, is_hot = {}, {}, {}
+  local all = cluster:list()
+  for i, name in ipairs(options.hosts or { all[1].key }) do
     hot[i] = find(name)
     is_hot[hot[i]] = true
   end
-  for key in pairs(cluster.hosts) do
-    keys[#keys + 1] = key
-  end
-  table.sort(keys)
-  for _, key in ipairs(keys) do
-    local host = cluster.hosts[key]
+  for _, host in ipairs(all) do
     if not is_hot[host] then
       cold[#cold + 1] = host
     end

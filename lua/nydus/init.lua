@@ -1,9 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What router scripts get from require("nydus").
 --
---   nydus.cluster(name)                                another cluster, or this one
+--   nydus.cluster(name)                                another cluster, or this one; of each: .hosts[key], .name,
+--                                                      :host(identifier), :list() of the hosts in routing order
 --   nydus.ketama modulus round_robin random jump rendezvous slots first
---                          (cluster or hosts, options)  a built-in router; router:pick(key)
+--                          (cluster or hosts, options)  a built-in router; router:pick(key). The option
+--                          to = { [host] = t } sends the keys of a host to a target instead: its replicas, a failover
 --   nydus.reply(value) error(text) null status(text)   an answer without a host
 --   nydus.prefix{ ["user:"] = t, default = t }         by the longest prefix of the key
 --   nydus.command{ GET = t, read = t, write = t, default = t }
@@ -81,6 +83,18 @@ local function find_host(self, identifier)
   error(("cluster %s has no host '%s'%s"):format(info.name, identifier, hint), 2)
 end
 
+local function list_hosts(self)
+  local info = target.is(self) and target.info(self)
+  if not info or info.kind ~= "cluster" then
+    error("write cluster:list(), with a colon", 2)
+  end
+  local list = {}
+  for i, host in ipairs(info.ordered) do
+    list[i] = target.object(host.id)
+  end
+  return list
+end
+
 -- Built-in routers --------------------------------------------------------
 
 -- The hosts a router is over: the index of their cluster and their places in it.
@@ -135,13 +149,48 @@ local function options_of(name, options)
   return checked
 end
 
+-- The option `to` as { [place among the hosts] = number of a target }, and the other options.
+local function ends_of(name, options, cluster, indexes)
+  local ends, rest = {}, {}
+  for key, value in pairs(options) do
+    rest[key] = key ~= "to" and value or nil
+  end
+  if type(options.to) ~= "table" then
+    error(("nydus.%s: to: a table from hosts to targets is expected, got %s"):format(name, target.kind(options.to)), 3)
+  end
+  local places = {}
+  for place, index in ipairs(indexes) do
+    places[index] = place - 1
+  end
+  for host, value in pairs(options.to) do
+    local info = target.is(host) and target.info(host)
+    local place = info and info.kind == "host" and info.cluster_index == cluster and places[info.index]
+    if not place then
+      error(("nydus.%s: to: %s is none of its hosts"):format(name, target.kind(host)), 3)
+    end
+    local id, message = target.id(value)
+    if not id then
+      error(("nydus.%s: to: %s: %s"):format(name, info.identifier, message), 3)
+    end
+    ends[place] = id
+  end
+  return ends, rest
+end
+
 local function make_router(native, name)
   return function(hosts, options)
     check_loading(name)
     local cluster, indexes = hosts_of(name, hosts)
+    local ends = {}
+    if type(options) == "table" and options.to ~= nil then
+      ends, options = ends_of(name, options, cluster, indexes)
+    end
     local id, message = native.router(cluster, indexes, options_of(name, options))
     if not id then
       misuse(name, message)
+    end
+    for place, ending in pairs(ends) do
+      native.router_end(id, place, ending)
     end
     return target.add(id, { kind = "router", name = name })
   end
@@ -317,7 +366,7 @@ function M.create(native)
   log.add(api, native)
   clock.add(api)
   require("nydus.host").setup(native)
-  target.methods.cluster = { host = find_host }
+  target.methods.cluster = { host = find_host, list = list_hosts }
   target.methods.router = { pick = make_pick(native) }
   local function module(own)
     return strict(api, own)

@@ -36,7 +36,7 @@ local computed = {}           -- kind -> name -> function(object), for fields th
 
 -- Fields that may be missing in some objects of a kind without being misspelt.
 local OPTIONAL = { host = { host = true, unix_socket_path = true } }
-local HIDDEN = { id = true, index = true, kind = true, cluster_index = true }
+local HIDDEN = { id = true, ordered = true, index = true, kind = true, cluster_index = true }
 
 M.methods, M.computed = methods, computed
 

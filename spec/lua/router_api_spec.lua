@@ -161,6 +161,12 @@ describe("nydus", function()
       ["local t = nydus.cluster() return t"] = "main.lua:2: bad argument #1 to 'cluster' (a name is expected, got nil)",
       ["local t = nydus.spilt{ cluster } return t"] = "main.lua:2: nydus.spilt: no such function; did you mean 'split'?",
       ["local t = nydus.flow(function() end) return t"] = "main.lua:2: nydus.flow: no such function",
+      ["local t = nydus.ketama(cluster, { to = 3 }) return t"] =
+        "main.lua:2: nydus.ketama: to: a table from hosts to targets is expected, got a number",
+      ["local t = nydus.ketama({ cluster.hosts[1] }, { to = { [cluster.hosts[2]] = cluster } }) return t"] =
+        "main.lua:2: nydus.ketama: to: host b is none of its hosts",
+      ["local t = nydus.ketama(cluster, { to = { [cluster.hosts[2]] = 1 } }) return t"] =
+        "main.lua:2: nydus.ketama: to: b: a target is expected",
       ["local t = nydus.replay('x') return t"] = "main.lua:2: nydus.replay: no such function; did you mean 'reply'?",
       ["nydus.reply = nil"] = "main.lua:2: nydus.reply: the module cannot be changed",
       ["local t = nydus.reply() return t"] =

@@ -23,7 +23,7 @@ struct attempts {
     struct alarm alarm;
     uint32_t next;    /* the item to be tried next */
     uint32_t open;    /* parts that have not been answered, */
-    uint32_t sending; /* and how many are being sent at this moment, one inside the other */
+    uint32_t sending; /* and how many are being sent at this moment: they may be answered inside */
     bool only_reads;
 };
 
@@ -96,14 +96,16 @@ static void part_done(struct request *part, const struct reply *reply)
     attempts_settle(attempts);
 }
 
-/* A host that is marked down is passed over, unless nothing is left. */
-static bool is_marked_down(const struct request *part)
+/* Routes it to a leaf, unless its keys are routed one by one. true: that is a host that is marked down. */
+static bool leads_to_down(struct request *part)
 {
-    struct query query = part->query, *pointer = &query;
+    struct query *query = &part->query;
+    query->router = NULL;
+    query->error = NULL;
     if (part->multiple)
         return false;
-    dispatch_route(&pointer, 1);
-    return query.target && query.target->kind == TARGET_HOST && query.target->host.host->down;
+    dispatch_route(&query, 1);
+    return query->target && query->target->kind == TARGET_HOST && query->target->host.host->down;
 }
 
 static void attempts_wait(struct attempts *attempts)
@@ -120,7 +122,7 @@ static void attempts_try(struct attempts *attempts)
     struct request *part = request_copy(&attempts->whole, attempts->next, part_done);
     do
         part->query.target = target->action.items[attempts->next++];
-    while (attempts->next < target->action.count && is_marked_down(part));
+    while (leads_to_down(part) && attempts->next < target->action.count);
     alarm_stop(attempts->loop, &attempts->alarm);
     if (attempts->only_reads)
         attempts_wait(attempts);
@@ -128,7 +130,10 @@ static void attempts_try(struct attempts *attempts)
         stats->retries++;
     attempts->open++;
     attempts->sending++;
-    dispatch_on(part); /* it may be answered at once */
+    if (part->multiple)
+        dispatch_on(part);
+    else
+        dispatch_leaf(part);
     attempts->sending--;
 }
 

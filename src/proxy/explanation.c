@@ -125,9 +125,7 @@ static const struct target *step_router(const struct walk *walk, const struct ta
     else
         snprintf(line, sizeof line, "no key: every host");
     say_choice(walk, line, at);
-    query->target = at;
-    target_walk(query);
-    return query->target;
+    return target_router_next(at, query);
 }
 
 /* What it has returned is the next line, or what its client gets. */

@@ -26,6 +26,7 @@ static void target_destroy(struct target *target)
         router_destroy(target->router.router);
         free(target->router.hosts);
         free(target->router.groups);
+        free(target->router.ends);
         break;
     case TARGET_LIST:
         free(target->list.items);
@@ -155,6 +156,13 @@ struct target *target_router(struct target_set *set, struct router *router, stru
     if (router_kind_hashes(router_options_of(router)->kind))
         target_router_groups(target);
     return target;
+}
+
+void target_router_end(struct target *router, uint32_t index, struct target *end)
+{
+    if (!router->router.ends)
+        router->router.ends = xcalloc(router->router.count, sizeof(struct target *));
+    router->router.ends[index] = end;
 }
 
 struct target *target_reply(struct target_set *set, const char *bytes, size_t size)
@@ -352,8 +360,7 @@ static const struct target *prefix_next(const struct target *at, const struct qu
     return next ? next : at->prefix.otherwise;
 }
 
-/* The host a built-in router picks; a command without a key goes to all of them. */
-static const struct target *router_next(const struct target *at, struct query *query)
+const struct target *target_router_next(const struct target *at, struct query *query)
 {
     query->router = at;
     if (!query->nkeys)
@@ -361,6 +368,8 @@ static const struct target *router_next(const struct target *at, struct query *q
     int index = router_pick(at->router.router, query_key(query), query->key.size);
     if (index == ROUTER_NONE)
         return at;
+    if (at->router.ends && at->router.ends[index])
+        return at->router.ends[index];
     return at->router.groups[index] ? at->router.groups[index] : at->router.hosts[index];
 }
 
@@ -407,7 +416,10 @@ void target_walk(struct query *query)
         const struct target *next;
         switch (at->kind) {
         case TARGET_ROUTER:
-            query->target = router_next(at, query);
+            next = target_router_next(at, query);
+            if (at->router.ends && next != at)
+                break;
+            query->target = next;
             return;
         case TARGET_PREFIX:
             next = prefix_next(at, query);
@@ -479,6 +491,14 @@ static bool visit_split(const struct visit *visit, const struct target *target)
     return false;
 }
 
+static bool visit_ends(const struct visit *visit, const struct target *target)
+{
+    for (uint32_t i = 0; target->router.ends && i < target->router.count; i++)
+        if (visit_one(visit, target->router.ends[i], target->router.hosts[i]->host.name))
+            return true;
+    return false;
+}
+
 static bool visit_prefixes(struct visit *visit, const struct prefix_node *node, size_t length)
 {
     const struct target_way way = {.text = visit->prefix, .size = length, .is_prefix = true};
@@ -524,8 +544,9 @@ bool target_each(const struct target *target, target_visit *on_each, void *conte
                visit_one(&visit, target->prefix.otherwise, "default");
     case TARGET_COMMAND:
         return visit_commands(&visit, target);
+    case TARGET_ROUTER: /* its hosts are chosen among, and end the walk where nothing stands for them */
+        return visit_ends(&visit, target);
     case TARGET_HOST:
-    case TARGET_ROUTER: /* its hosts are chosen among, and end the walk */
     case TARGET_REPLY:
     case TARGET_FUNCTION:
     case TARGET_KINDS:

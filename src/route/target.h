@@ -107,6 +107,7 @@ struct target {
             struct target **hosts; /* TARGET_HOST of each index, owned array */
             struct target *all;    /* TARGET_LIST of them: where a command without key goes */
             struct target **groups; /* per index: list of those that share its identifier, or NULL */
+            struct target **ends;   /* per index: what gets the keys that are the host's, or NULL: it does */
             uint32_t count;
             bool eject; /* a host that is down leaves the ring */
         } router;
@@ -183,6 +184,8 @@ struct target *target_host(struct target_set *set, struct host *host, const char
 /* Takes the router; hosts are `count` TARGET_HOSTs in the router's order (copied). */
 struct target *target_router(struct target_set *set, struct router *router, struct target **hosts,
                              bool eject);
+/* Keys that the router (of target_router) gives to one host go to another target instead. */
+void target_router_end(struct target *router, uint32_t index, struct target *end);
 struct target *target_list(struct target_set *set, struct target **items, uint32_t count);
 struct target *target_reply(struct target_set *set, const char *bytes, size_t size);
 /* weights: `count` numbers above 0. */
@@ -217,6 +220,9 @@ void target_note_default(const struct target *node, const struct target *next, s
 /* A function of this set knew no way: the default that is next in turn, or NULL. */
 const struct target *target_take_default(const struct target_set *set, struct query *query);
 
+/* What a built-in router picks: a host, the list of those that share its identifier, or what stands for
+ * it; all of them for a command without a key; the router itself when all are down. */
+const struct target *target_router_next(const struct target *router, struct query *query);
 /* A split at random is the same for all keys of one command: dispatch counts the commands. */
 extern uint64_t target_draw __attribute__((visibility("hidden")));
 /* Which item of a split gets the query. */

@@ -65,6 +65,17 @@ static int router(lua_State *L)
     return 1;
 }
 
+/* router_end(id, place in the list of hosts from 0, id): what gets the keys that are the host's */
+static int router_end(lua_State *L)
+{
+    struct target *target = bind_target(L, 1);
+    lua_Integer place = luaL_checkinteger(L, 2);
+    bool fits = target->kind == TARGET_ROUTER && place >= 0 && place < target->router.count;
+    luaL_argcheck(L, fits, 2, "no place");
+    target_router_end(target, (uint32_t)place, bind_target(L, 3));
+    return 0;
+}
+
 /* pick(id, key) -> the host's id, or nil when all are down */
 static int pick(lua_State *L)
 {
@@ -82,5 +93,6 @@ static int pick(lua_State *L)
 void bind_routers(struct script *script)
 {
     bind_add(script, "router", router);
+    bind_add(script, "router_end", router_end);
     bind_add(script, "pick", pick);
 }
