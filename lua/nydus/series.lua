@@ -17,7 +17,7 @@ local target = require("nydus.target")
 
 local M = {}
 
-local HUGE = math.huge
+local HUGE, MOST = math.huge, 2 ^ 53
 
 -- Of the script that called the method which called this.
 local function misuse(method, expected, value)
@@ -41,8 +41,8 @@ local function make_counter(state)
       no_object("counter", "add")
     elseif n == nil then
       n = 1
-    elseif not (type(n) == "number" and n >= 0 and n < HUGE) then
-      misuse("add", "a number that is not negative", n)
+    elseif not (type(n) == "number" and n >= 0 and n <= MOST) then
+      misuse("add", "a number from 0 to 2^53", n)
     end
     local place = self.place_
     numbers[place] = numbers[place] + n

@@ -142,6 +142,37 @@ describe("nydus.shared", function()
     assert.equal("bad argument #1 to 'get' (a string is expected, got a counter)", problem("d:get(nydus.counter('x'))"))
   end)
 
+  it("survives whatever it is called with, as do its neighbours", function()
+    local s = script.new({ router = HEAD .. ([[local d = nydus.shared("d%d", { size = "64kb" })
+      local objects = { d, nydus.counter("m_c"), nydus.gauge("m_g"), nydus.histogram("m_h"),
+        nydus.limiter{ name = "m_l", rate = 10, burst = 5 } }
+      local methods = { "get", "set", "add", "incr", "delete", "flush", "count", "value", "observe", "sum", "quantile",
+        "allow", "nothing", "it_", "place_", "buckets_" }
+      local values = { "", "k", ("x"):rep(70000), 0, -1, 1.5, 1e308, -1e308, 0/0, math.huge, 2^53, true, false, {}, print,
+        cluster, cluster.hosts[1], d, objects[2], objects[5], nydus.null, { name = "m_l", rate = 5, burst = 3 },
+        { rate = 0/0 }, { size = "20kb" }, { size = {} }, "%%d", "%%s %%q", "m_c", "m_x", "\0\r\n" }
+      local makers = { "counter", "gauge", "histogram", "shared", "limiter", "random", "now", "reply" }
+      local function any(list) return list[nydus.random(#list)] end
+      local function value() if nydus.random(8) > 1 then return any(values) end end
+      local fine = 0
+      for i = 1, 20000 do
+        local ok
+        if nydus.random(4) > 1 then
+          ok = pcall(function() local o = any(objects) return o[any(methods)](nydus.random(20) > 1 and o or value(),
+            value(), value(), value(), value()) end)
+        else
+          ok = pcall(function() return nydus[any(makers)](value(), value()) end)
+        end
+        fine = fine + (ok and 1 or 0)
+      end
+      assert(fine > 2000)
+      d:flush() d:set("k", "v") assert(d:get("k") == "v" and d:count() == 1)
+      local counted = objects[2]:value()
+      assert(counted >= 0 and counted < math.huge)
+      return cluster.hosts[1] ]]):format(round) })
+    s:close()
+  end)
+
   it("ends at a bound", function()
     assert.matches("^error ERR router: main%.lua:3: nydus%.shared: z%d+: .* are too many: %d+ of %d+ are left for all",
       run("for i = 1, 300 do nydus.shared('z' .. i, { size = '30mb' }) end return nydus.reply('x')"))

@@ -67,10 +67,10 @@ describe("a counter", function()
   it("refuses what is no amount, and what is no counter", function()
     local before = "local c, g, h = nydus.counter('NAMEc'), nydus.gauge('NAMEg'), nydus.histogram('NAMEh')"
     for statement, expected in pairs({
-      ["c:add(-1)"] = "bad argument #1 to 'add' (a number that is not negative is expected, got -1)",
-      ["c:add(0/0)"] = "bad argument #1 to 'add' (a number that is not negative is expected, got nan)",
-      ["c:add(math.huge)"] = "bad argument #1 to 'add' (a number that is not negative is expected, got inf)",
-      ["c:add('1')"] = "bad argument #1 to 'add' (a number that is not negative is expected, got a string)",
+      ["c:add(-1)"] = "bad argument #1 to 'add' (a number from 0 to 2^53 is expected, got -1)",
+      ["c:add(0/0)"] = "bad argument #1 to 'add' (a number from 0 to 2^53 is expected, got nan)",
+      ["c:add(math.huge)"] = "bad argument #1 to 'add' (a number from 0 to 2^53 is expected, got inf)",
+      ["c:add('1')"] = "bad argument #1 to 'add' (a number from 0 to 2^53 is expected, got a string)",
       ["c.add(1)"] = "write counter:add(…), with a colon",
       ["c.value()"] = "write counter:value(…), with a colon",
       ["c.add(g, 1)"] = "write counter:add(…), with a colon",
