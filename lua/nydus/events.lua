@@ -34,13 +34,19 @@ local function make_on_host(native)
       error(("nydus.on_host: more than %d functions"):format(M.MAX_WATCHERS), 2)
     end
     native.watch_hosts()
-    watchers[#watchers + 1] = { fn = fn, place = timer.place("on_host", fn) }
+    watchers[#watchers + 1] = { fn = fn, place = timer.place("on_host", fn), calls = {} }
   end
 end
 
+-- One that has not been told of the last change yet is told of this one only.
 function M.host_changed(id, state, why)
   for _, watcher in ipairs(watchers) do
-    timers:call(watcher.place, watcher.fn, target.object(id), state, why)
+    local call = watcher.calls[id]
+    if call and call.waiting then
+      call[2], call[3] = state, why
+    else
+      watcher.calls[id] = timers:call(watcher.place, watcher.fn, target.object(id), state, why)
+    end
   end
 end
 

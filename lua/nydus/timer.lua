@@ -6,9 +6,10 @@
 --                            wake(at): from that time on step() has something to do
 --   timers:add("every" or "after", seconds, fn)   a handle; handle:cancel() -> was it waiting?
 --                            errors of misuse are raised where the caller's caller is
---   timers:call(place, fn, ...)   fn(...) with the next step; place: for messages
+--   timers:call(place, fn, ...)   fn(...) with the next step; place: for messages. Returns the list of
+--                            what it will be given, which has `waiting` until then
 --   timers:start()           until then time stands still for all timers
---   timers:stop()            no timer goes on, and new ones never begin; calls still do
+--   timers:stop()            no timer goes on, no call waits, new timers never begin; new calls do
 --   timers:step(stopped)     calls one function that is due; returns when the next one is, or nil.
 --                            It raises what the function raises: call it again. stopped: the one of
 --                            the last step ran for too long
@@ -155,8 +156,10 @@ end
 
 function methods:call(place, fn, ...)
   self.last = self.last + 1
-  self.calls[self.last] = { place = place, fn = fn, count = select("#", ...), ... }
+  local call = { place = place, fn = fn, count = select("#", ...), waiting = true, ... }
+  self.calls[self.last] = call
   self.wake(self.clock())
+  return call
 end
 
 -- Running them ------------------------------------------------------------------
@@ -176,6 +179,7 @@ function methods:stop()
   while self.heap[1] do
     self:remove(self.heap[1])
   end
+  self.calls, self.first, self.last = {}, 1, 0
   self.stopped = true
 end
 
@@ -194,6 +198,7 @@ local function run_call(self)
     self.first, self.last = 1, 0
   end
   self.now_running = call
+  call.waiting = false
   call.fn(unpack(call, 1, call.count))
 end
 
