@@ -111,6 +111,22 @@ describe("nydus --diff", function()
     has(diff(one("'ketama'", THREE), one("'ring.lua'", THREE), scripts), "0 % of the keys move (exactly)")
   end)
 
+  it("counts exactly behind tables, too, prefix by prefix, reads and writes", function()
+    local scripts = { ["table.lua"] = [[
+      local cluster = ...
+      local nydus = require("nydus")
+      local first, ring = cluster.hosts[1], nydus.modulus(cluster)
+      return nydus.prefix{ ["hot:"] = first, ["n:"] = ring, default = nydus.command{ read = ring, write = first } }
+    ]] }
+    local out = diff(one("'table.lua'", THREE), one("'table.lua'", FOUR), scripts)
+    assert.matches("^cluster main: 75 %% of the keys move for reads, 0 %% of the keys move for writes %(exactly%)\n", out)
+    has(out, '  prefix   "hot:": 0 % of the keys move\n')
+    has(out, '  prefix   "n:": 75 % of the keys move\n')
+    out = diff(one("'modulus'", THREE), one("'table.lua'", THREE), scripts)
+    assert.matches("^cluster main: 0 %% of the keys move for reads, 66%.667 %% of the keys move for writes %(exactly%)\n", out)
+    has(out, '  prefix   "hot:": 66.667 % of the keys move\n')
+  end)
+
   it("samples what cannot be counted, and names the error of that", function()
     local out = diff(one("'jump'", THREE), one("'jump'", FOUR))
     local share, error = out:match("^cluster main: ([%d.]+) %% ± ([%d.]+) of the keys move %(100,000 keys sampled%)")

@@ -21,14 +21,14 @@
 /* Keys that are sampled, alone, per prefix and per database. */
 enum { DIFF_KEYS = 100000, DIFF_PREFIX_KEYS = 10000, DIFF_DATABASE_KEYS = 1000 };
 /* So many of both are looked at. */
-enum { DIFF_PREFIXES = 16, DIFF_DATABASES = 16 };
+enum { DIFF_PREFIXES = 16, DIFF_DATABASES = 16, DIFF_ACTIONS = 16 };
 
 /* Keys that are in no table: their name says nothing. */
 static const char any_prefix[] = "key:";
 
 /* ---- exactly ---- */
 
-/* What a root that needs no Lua and no table gives for the indexes of its router. */
+/* A router that is reached without Lua, and the places of its hosts. */
 struct plain {
     const struct router *router; /* NULL: all keys have places[0] */
     uint32_t *places;            /* owned */
@@ -39,32 +39,58 @@ struct counting {
     struct moves *moves;
 };
 
-/* Behind what leads there for every key. */
-static const struct target *root_of(const struct cluster *cluster)
+/* Where requests like this lead: the last router on their way, or what they have without one. */
+static const struct target *plain_find(const struct cluster *cluster, const struct sample_plan *plan)
 {
-    const struct target *root = cluster->root;
-    while (root && (root->kind == TARGET_CLUSTER || root->kind == TARGET_ACTION)) {
-        if (root->kind == TARGET_ACTION && !root->action.action->transparent)
-            break;
-        root = root->kind == TARGET_CLUSTER ? *root->cluster.root : root->action.items[0];
+    struct sample_request request;
+    struct query *query = &request.query;
+    const struct target *at = cluster->root;
+    sample_request_write(&request, plan);
+    for (int i = 0; i < DIFF_ACTIONS && at; i++) {
+        query->target = at;
+        query->router = NULL;
+        target_walk(query);
+        at = query->target;
+        if (!at || at->kind != TARGET_ACTION || !at->action.action->transparent)
+            return query->router ? query->router : at;
+        at = at->action.items[0];
     }
-    return root;
+    return NULL;
 }
 
-/* false: it has to be asked. */
-static bool plain_read(struct plain *plain, struct places *places, enum side side, const struct target *root)
+/* Does it lead every such key to one place? */
+static bool is_fixed(const struct target *target)
+{
+    bool fixed = target->kind == TARGET_HOST || target->kind == TARGET_LIST;
+    for (uint32_t i = 0; target->kind == TARGET_LIST && i < target->list.count; i++)
+        fixed = fixed && target->list.items[i]->kind == TARGET_HOST;
+    return fixed;
+}
+
+/* A split by key would go other ways with other keys. */
+static bool has_split(const struct target_set *set)
+{
+    for (uint32_t i = 0; i < set->count; i++)
+        if (set->targets[i]->kind == TARGET_SPLIT)
+            return true;
+    return false;
+}
+
+/* false: keys have to be asked about. */
+static bool plain_read(struct plain *plain, const struct sample_plan *plan, enum side side)
 {
     const struct query nobody = {.nkeys = 1};
-    uint32_t count = root && root->kind == TARGET_ROUTER ? root->router.count : 1;
-    if (!root || (root->kind != TARGET_ROUTER && root->kind != TARGET_HOST))
+    const struct target *root = plain_find(plan->sides[side], plan);
+    if (!root || (root->kind != TARGET_ROUTER && !is_fixed(root)) || has_split(root->set))
         return false;
+    uint32_t count = root->kind == TARGET_ROUTER ? root->router.count : 1;
     plain->places = xcalloc(count, sizeof *plain->places);
     plain->router = root->kind == TARGET_ROUTER ? root->router.router : NULL;
     for (uint32_t i = 0; i < count; i++) {
         const struct target *leaf = root;
         if (plain->router)
             leaf = root->router.groups[i] ? root->router.groups[i] : root->router.hosts[i];
-        plain->places[i] = places_find(places, side, leaf, &nobody);
+        plain->places[i] = places_find(plan->places, side, leaf, &nobody);
     }
     return true;
 }
@@ -76,28 +102,30 @@ static void add_values(void *context, uint32_t old, uint32_t new, uint64_t value
               counting->sides[SIDE_NEW]->places[new], values);
 }
 
-/* false: it cannot be counted, the moves are empty. */
-static bool count_exactly(const struct diff *diff, struct moves *moves)
+/* false: it cannot be counted. */
+static bool count_exactly(const struct sample_plan *plan, struct sample *sample)
 {
     struct plain plain[SIDES] = {0};
     bool fine = true;
     for (int side = 0; side < SIDES; side++)
-        fine = plain_read(&plain[side], diff->places, (enum side)side, root_of(diff->sides[side])) && fine;
+        fine = fine && plain_read(&plain[side], plan, (enum side)side);
     if (fine) {
-        struct counting counting = {.sides = {&plain[SIDE_OLD], &plain[SIDE_NEW]}, .moves = moves};
-        fine = overlap_count(plain[SIDE_OLD].router, plain[SIDE_NEW].router, add_values, &counting) > 0;
-        moves_seal(moves);
+        struct counting counting = {.sides = {&plain[SIDE_OLD], &plain[SIDE_NEW]}, .moves = &sample->moves};
+        sample->keys = overlap_count(plain[SIDE_OLD].router, plain[SIDE_NEW].router, add_values, &counting);
+        sample->exact = fine = sample->keys > 0;
+        moves_seal(&sample->moves);
     }
     for (int side = 0; side < SIDES; side++)
         free(plain[side].places);
     return fine;
 }
 
-/* ---- by samples ---- */
+/* ---- or by samples ---- */
 
 static struct sample take(const struct diff *diff, const char *command, const char *prefix, int32_t db,
                           uint32_t keys)
 {
+    struct sample sample = {0};
     const struct sample_plan plan = {
         .places = diff->places,
         .sides = {diff->sides[SIDE_OLD], diff->sides[SIDE_NEW]},
@@ -106,11 +134,13 @@ static struct sample take(const struct diff *diff, const char *command, const ch
         .db = db,
         .keys = keys,
     };
-    return sample_take(&plan);
+    return count_exactly(&plan, &sample) ? sample : sample_take(&plan);
 }
 
-/* Some of the prefixes, when there are too many: evenly over all. */
-static void diff_prefixes(const struct diff *diff, const struct prefixes *prefixes)
+/* Some of the prefixes, when there are too many: evenly over all. Where everything is counted, those whose
+ * keys go the way of all others need no line. */
+static void diff_prefixes(const struct diff *diff, const struct prefixes *prefixes,
+                          const struct sample *all_reads, const struct sample *all_writes)
 {
     size_t shown = prefixes->count < DIFF_PREFIXES ? prefixes->count : DIFF_PREFIXES;
     for (size_t i = 0; i < shown; i++) {
@@ -119,7 +149,9 @@ static void diff_prefixes(const struct diff *diff, const struct prefixes *prefix
             continue;
         struct sample reads = take(diff, "get", prefix, 0, DIFF_PREFIX_KEYS);
         struct sample writes = take(diff, "set", prefix, 0, DIFF_PREFIX_KEYS);
-        report_prefix(prefix, &reads, &writes);
+        bool same = sample_equal(&reads, all_reads) && sample_equal(&writes, all_writes);
+        if (!same || !reads.exact)
+            report_prefix(prefix, &reads, &writes);
         sample_deinit(&reads);
         sample_deinit(&writes);
     }
@@ -140,36 +172,23 @@ static void diff_databases(const struct diff *diff)
     sample_deinit(&first);
 }
 
-static uint64_t diff_sampled(const struct diff *diff, const struct prefixes *prefixes)
+/* true: keys move. */
+static bool diff_cluster(const struct diff *diff, const struct prefixes *prefixes)
 {
     struct sample reads = take(diff, "get", any_prefix, 0, DIFF_KEYS);
     struct sample writes = take(diff, "set", any_prefix, 0, DIFF_KEYS);
-    report_sampled(diff, &reads, &writes);
+    report_cluster(diff, &reads, &writes);
     report_quarantine(diff);
-    diff_prefixes(diff, prefixes);
-    diff_databases(diff);
-    uint64_t moved = reads.moves.moved + writes.moves.moved;
+    diff_prefixes(diff, prefixes, &reads, &writes);
+    if (!reads.exact)
+        diff_databases(diff);
+    bool moved = reads.moves.moved || writes.moves.moved;
     sample_deinit(&reads);
     sample_deinit(&writes);
     return moved;
 }
 
 /* ---- clusters ---- */
-
-/* true: keys move. */
-static bool diff_cluster(const struct diff *diff, const struct prefixes *prefixes)
-{
-    struct moves moves = {0};
-    uint64_t moved;
-    if (count_exactly(diff, &moves)) {
-        report_exact(diff, &moves);
-        moved = moves.moved;
-    } else {
-        moved = diff_sampled(diff, prefixes);
-    }
-    moves_deinit(&moves);
-    return moved > 0;
-}
 
 /* All clusters of both, by name. */
 static void diff_clusters(const struct generation *const sides[SIDES], struct places *places,

@@ -210,7 +210,8 @@ static void print_tables(const struct diff *diff, const struct count *count)
 
 static struct count count_of(const struct sample *sample, const char *what)
 {
-    return (struct count){.moves = &sample->moves, .keys = sample->keys, .what = what};
+    return (struct count){
+        .moves = &sample->moves, .keys = sample->keys, .exact = sample->exact, .what = what};
 }
 
 /* "12.4 % ± 0.2 of the keys move", or that none has a place to move from. */
@@ -221,7 +222,7 @@ static void write_moved(const struct sample *sample, char text[REPORT_TEXT])
         snprintf(text, REPORT_TEXT, "no key has a fixed host");
         return;
     }
-    share_text(sample->moves.moved, sample->keys, false, percent);
+    share_text(sample->moves.moved, sample->keys, sample->exact, percent);
     share_text(sample->loose, sample->keys, false, loose);
     snprintf(text, REPORT_TEXT, "%s of the keys move%s%s%s", percent, sample->loose ? ", " : "",
              sample->loose ? loose : "", sample->loose ? " have no fixed host" : "");
@@ -239,7 +240,7 @@ static void print_headline(const struct sample *reads, const struct sample *writ
         printf("%s for reads, %s for writes", text, other);
 }
 
-static void print_about(const char *word, const char *what, enum side side, uint32_t part, uint32_t keys,
+static void print_about(const char *word, const char *what, enum side side, uint32_t part, uint64_t keys,
                         const char *text)
 {
     char percent[SHARE_TEXT];
@@ -280,24 +281,17 @@ void report_lone(const char *word, const struct cluster *cluster)
            cluster->count == 1 ? "" : "s");
 }
 
-void report_exact(const struct diff *diff, const struct moves *moves)
-{
-    char text[SHARE_TEXT];
-    const struct count count = {.moves = moves, .keys = moves->keys, .exact = true, .what = ""};
-    printf("cluster %s: %s of the keys move (exactly)\n", diff->name, share(&count, moves->moved, text));
-    print_routers(diff);
-    print_hosts(diff, &count);
-    print_tables(diff, &count);
-}
-
-void report_sampled(const struct diff *diff, const struct sample *reads, const struct sample *writes)
+void report_cluster(const struct diff *diff, const struct sample *reads, const struct sample *writes)
 {
     char text[SHARE_TEXT];
     const struct count count = count_of(reads, "");
     bool alike = sample_equal(reads, writes);
     printf("cluster %s: ", diff->name);
     print_headline(reads, writes);
-    printf(" (%s keys sampled)\n", thousands(reads->keys, text));
+    if (reads->exact && writes->exact)
+        printf(" (exactly)\n");
+    else
+        printf(" (%s keys sampled)\n", thousands(reads->exact ? writes->keys : reads->keys, text));
     print_routers(diff);
     print_hosts(diff, &count);
     print_sample(diff, reads, alike ? "" : "reads, ");

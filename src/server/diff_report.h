@@ -14,10 +14,8 @@ struct diff {
 
 /* A cluster that only one configuration has; word: "comes" or "goes". */
 void report_lone(const char *word, const struct cluster *cluster);
-/* A cluster whose keys have all been counted, by the values of their hash. */
-void report_exact(const struct diff *diff, const struct moves *moves);
-/* One whose routers were asked for keys; reads and writes may differ. */
-void report_sampled(const struct diff *diff, const struct sample *reads, const struct sample *writes);
+/* A cluster that both have; reads and writes may differ. */
+void report_cluster(const struct diff *diff, const struct sample *reads, const struct sample *writes);
 
 /* More lines about that cluster. */
 void report_prefix(const char *prefix, const struct sample *reads, const struct sample *writes);

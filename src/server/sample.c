@@ -23,24 +23,16 @@ enum {
     ROUNDS = 4,    /* and so many times when nearly all is chance */
     NOISE = 5,     /* so many standard deviations are no difference */
     DIGITS = 12,   /* of a key's number */
-    REQUEST_ROOM = 256,
     VALUE_ARGUMENTS = 3
-};
-
-/* A key's request in RESP. */
-struct asked {
-    char bytes[REQUEST_ROOM];
-    struct query query;
 };
 
 struct asking {
     const struct sample_plan *plan;
-    const struct command *command;
-    struct asked first; /* what all requests look like, but for the number of the key */
+    struct sample_request first; /* what all requests look like, but for the number of the key */
     struct sample *sample;
     uint32_t *places[SIDES]; /* of each key at the first asking */
     bool *loose[SIDES];
-    struct asked asked[BATCH];
+    struct sample_request asked[BATCH];
     uint32_t keys[BATCH]; /* whose they are */
     uint32_t count;       /* that wait to be asked */
 };
@@ -48,19 +40,19 @@ struct asking {
 /* ---- one request ---- */
 
 /* Keys have numbers of one length, so that requests differ in nothing else. */
-static void asking_write(struct asking *asking)
+void sample_request_write(struct sample_request *request, const struct sample_plan *plan)
 {
-    const struct sample_plan *plan = asking->plan;
-    struct asked *first = &asking->first;
-    bool has_value = asking->command->flags & COMMAND_WRITE;
+    const struct command *command = command_find(plan->command, strlen(plan->command));
+    bool has_value = command->flags & COMMAND_WRITE;
     uint32_t argc = has_value ? VALUE_ARGUMENTS : VALUE_ARGUMENTS - 1;
-    size_t key_size = strlen(plan->prefix) + DIGITS;
-    int at = snprintf(first->bytes, sizeof first->bytes, "*%u\r\n$%zu\r\n%s\r\n$%zu\r\n", argc,
-                      strlen(plan->command), plan->command, key_size);
-    int size = at + snprintf(first->bytes + at, sizeof first->bytes - (size_t)at, "%s%0*d\r\n%s",
-                             plan->prefix, DIGITS, 0, has_value ? "$5\r\nvalue\r\n" : "");
-    first->query = (struct query){
-        .command = asking->command,
+    size_t key_size = strlen(plan->prefix) + DIGITS, room = sizeof request->bytes;
+    int at = snprintf(request->bytes, room, "*%u\r\n$%zu\r\n%s\r\n$%zu\r\n", argc, strlen(plan->command),
+                      plan->command, key_size);
+    int size = at + snprintf(request->bytes + at, room - (size_t)at, "%s%0*d\r\n%s", plan->prefix, DIGITS, 0,
+                             has_value ? "$5\r\nvalue\r\n" : "");
+    request->query = (struct query){
+        .command = command,
+        .bytes = request->bytes,
         .size = (uint32_t)size,
         .argc = argc,
         .nkeys = 1,
@@ -70,7 +62,7 @@ static void asking_write(struct asking *asking)
     };
 }
 
-static void asked_write(struct asked *asked, const struct asking *asking, uint32_t number)
+static void asked_write(struct sample_request *asked, const struct asking *asking, uint32_t number)
 {
     const struct query *query = &asking->first.query;
     uint64_t rest = hash_mix(number);
@@ -194,9 +186,8 @@ struct sample sample_take(const struct sample_plan *plan)
     struct sample sample = {.keys = plan->keys};
     struct asking *asking = xcalloc(1, sizeof *asking);
     asking->plan = plan;
-    asking->command = command_find(plan->command, strlen(plan->command));
     asking->sample = &sample;
-    asking_write(asking);
+    sample_request_write(&asking->first, plan);
     for (int side = 0; side < SIDES; side++) {
         asking->places[side] = xcalloc(plan->keys, sizeof *asking->places[side]);
         asking->loose[side] = xcalloc(plan->keys, sizeof *asking->loose[side]);
@@ -225,15 +216,18 @@ void sample_deinit(struct sample *sample)
 /* Where chance decides, two samples differ a little. */
 static bool nearly_equal(const struct sample *a, const struct sample *b)
 {
-    double loose = ((double)a->loose - b->loose) / a->keys;
-    double moved = ((double)a->moves.moved - (double)b->moves.moved) / a->keys;
-    double noise = NOISE * sqrt(0.5 / a->keys); /* of a difference, at most */
+    double keys = (double)a->keys;
+    double loose = ((double)a->loose - b->loose) / keys;
+    double moved = ((double)a->moves.moved - (double)b->moves.moved) / keys;
+    double noise = NOISE * sqrt(0.5 / keys); /* of a difference, at most */
     return fabs(loose) < noise && fabs(moved) < noise;
 }
 
 bool sample_equal(const struct sample *a, const struct sample *b)
 {
     bool chance = a->loose && b->loose;
+    if (a->exact != b->exact)
+        return false;
     bool same = chance ? nearly_equal(a, b) : a->loose == b->loose && moves_equal(&a->moves, &b->moves);
     for (int side = 0; side < SIDES; side++)
         same = same && a->errors[side] == b->errors[side];

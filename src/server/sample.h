@@ -18,16 +18,26 @@ struct sample_plan {
     uint32_t keys;
 };
 
+/* A key's request in RESP. */
+struct sample_request {
+    char bytes[256];
+    struct query query;
+};
+
 /* What came of it. */
 struct sample {
     struct moves moves;     /* of the keys that have a fixed place on both sides; sealed */
-    uint32_t keys;          /* asked about */
+    uint64_t keys;          /* asked about */
+    bool exact;             /* all values of their hash were counted instead */
     uint32_t loose;         /* that have no fixed place on a side: asked again, they got another */
     uint32_t loose_at[SIDES];
     uint32_t lost[SIDES]; /* without a route */
     uint32_t errors[SIDES];
     char *error[SIDES];     /* the first one; owned */
 };
+
+/* The first of the requests; its query points into it. */
+void sample_request_write(struct sample_request *request, const struct sample_plan *plan);
 
 /* The same plan gives the same keys. */
 struct sample sample_take(const struct sample_plan *plan);
