@@ -189,6 +189,27 @@ describe("nydus", function()
       local code, _, err = run({ "--check" })
       assert.is_true(code == 0 or err:find("^config%.lua: ") ~= nil, err)
     end)
+
+    it("tells what a router holds to no use, and what it has no way for", function()
+      local head = "local cluster = ... local nydus = require('nydus') local h = cluster.hosts\n"
+      for body, expected in pairs({
+        ["return nydus.prefix{ ['a:'] = h[0] }"] = "commands without a key .* have no route: give nydus.prefix a `default`",
+        ["return nydus.prefix{ ['a:'] = nydus.prefix{ ['b:'] = h[0] }, default = h[1] }"] =
+          'the prefix "b:" is never met: only keys that begin with "a:" come there',
+        ["return nydus.command{ read = h[0], write = h[1], default = h[2] }"] = "`default` of nydus.command is never met",
+        ["return nydus.command{ read = nydus.command{ SET = h[0], default = h[1] }, default = h[2] }"] =
+          "'set' of nydus.command is never met: only commands that read come there",
+        ["return nydus.split{ { h[0], 1 }, { h[1], 0 } }"] = "target 2 of a split gets nothing: its weight is 0",
+        ["return nydus.failover{ h[0], h[0] }"] = "targets 1 and 2 of a failover are the same",
+        ["return nydus.prefix{ ['a:'] = nydus.prefix{ ['a:b'] = h[0], default = h[2] }, default = nydus.command{ "
+          .. "GET = h[0], write = h[1], default = h[2] } }"] = false,
+      }) do
+        local code, out = run({ "--check", "config.lua" }, "router = 'x.lua',", { ["x.lua"] = head .. body })
+        assert.equal(0, code)
+        if expected then assert.matches("note: " .. expected, out, nil, nil, body)
+        else assert.is_nil(out:find("note:", 1, true), out) end
+      end
+    end)
   end)
 
   describe("--route", function()

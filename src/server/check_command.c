@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/check_command.h"
 
+#include "proxy/remarks.h"
 #include "proxy/tree.h"
 #include "script/script.h"
 #include "server/generation.h"
@@ -55,6 +56,12 @@ static void print_notes(const struct generation *generation, const struct cluste
     free(notes);
 }
 
+static void print_remark(void *context, const char *text)
+{
+    (void)context;
+    printf("    note: %s\n", text);
+}
+
 static void print_cluster(const struct generation *generation, const struct cluster_config *config)
 {
     printf("cluster %s\n", config->name);
@@ -68,6 +75,7 @@ static void print_cluster(const struct generation *generation, const struct clus
         printf("  fallback\n");
         tree_print(stdout, cluster->quarantine.fallback);
     }
+    remarks_make(cluster, print_remark, NULL);
     print_notes(generation, cluster);
 }
 

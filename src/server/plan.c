@@ -3,7 +3,9 @@
 #include "server/plan.h"
 
 #include "base/board.h"
+#include "base/log.h"
 #include "base/memory.h"
+#include "proxy/remarks.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -59,6 +61,12 @@ static struct plan *plan_create(const struct config *config, const char *path, c
     return plan;
 }
 
+static void log_remark(void *context, const char *text)
+{
+    const struct cluster *cluster = context;
+    log_warn("clusters.%s.router: %s", cluster->name, text);
+}
+
 struct plan *plan_load(const char *path, char **problems)
 {
     struct generation *generation = generation_build(NULL, path, NULL, problems);
@@ -66,6 +74,8 @@ struct plan *plan_load(const char *path, char **problems)
         return NULL;
     struct plan *plan = plan_create(generation_config(generation), path, problems);
     if (plan) {
+        for (uint32_t i = 0; i < generation->count; i++)
+            remarks_make(generation->clusters[i], log_remark, generation->clusters[i]);
         plan->packed = generation_pack(generation);
         plan->hash = XXH64(plan->packed.bytes, plan->packed.size, 0);
     }
