@@ -5,7 +5,7 @@
 -- milliseconds old. Where a client has to see its own writes at once, take routers/read_your_writes.lua.
 --
 --   router = { "routers/read_write.lua",
---     replicas = { [0] = { 1, 2 }, [3] = { 4 } },   -- a primary's key in `hosts`, or its identifier, and who has its data
+--     replicas = { [0] = { 1, 2 }, [3] = { 4 } },   -- a primary (its key in `hosts`, or identifier), who has its data
 --     prefer = "round_robin",                       -- which replica: round_robin (the default), random, first
 --     router = "ketama",                            -- how keys are spread, when there are several primaries
 --     options = { hash = "md5" },                   -- of that router, as in config.lua

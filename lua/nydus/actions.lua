@@ -1,27 +1,28 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Targets that do something with a command beside naming a host.
 --
---   nydus.all({ t, … }, { reply = "array" })                every target gets it; the replies become one:
---       "array" (default, as a plain list), "sum" "min" "max" "and" "or" (of integers), "merge" (arrays end to end),
---       "all_succeeded" (the first, or an error), "one_succeeded" (the first that is no error), "first" (the same,
---       as soon as it is there), "quorum" (what more than half of them say, as soon as they do; else an error)
---   nydus.split{ { t, 95 }, { t2, 5 }, by = "random" }      by weight; by "random" (default), "key" (its hash tag, if it has
---       one: the same key always goes the same way, and stays when a later weight grows), "client"
---   nydus.failover{ a, b, on = { "down" }, timeout = s }    the next one when a host is "down" (default), silent for `timeout`
---       seconds ("timeout", for commands that only read), or says that it cannot serve now ("error": LOADING, READONLY, OOM …)
---   nydus.hedge{ a, b, after = s }                          a command that only reads goes to the next one, too, when there is no
---       reply after so many seconds; the first good reply counts
---   nydus.shadow{ t, copy, sample = 1, pending = 1000 }     copies of this share of the commands go to `copy`; nobody waits for
---       them, and where more than `pending` are on their way (or 16 MB) they are dropped and counted
---   nydus.limit{ rate = 100, burst = 20, next = t }         so many commands a second go to `next`, and `burst` (default: `rate`)
---       at once after a pause, counted for all workers and over reloads. key = "client" "user" "addr" "key" "tag" or
---       "command": for each of these its own rate. over = t2: where the others go; without it they get an error that says
---       when to come again. name = "…": limits of one name share their tokens. A MGET is one command; what is queued by
---       MULTI counts as any other, its EXEC does not, SUBSCRIBE does not
---   nydus.cache{ next = t, ttl = 60, size = 64 MB }         keeps, in each worker, replies to commands that read one key, for
---       `ttl` seconds at most and in `size` bytes; a write drops what is kept of its key, whoever writes: hosts tell
---       (CLIENT TRACKING, Redis 6), and nothing is kept of one that does not. tracking = false: hosts are not asked, only
---       writes that pass by are noticed; prefix = { "user:", … }: only keys that begin so are kept
+--   nydus.all({ t, … }, { reply = "array" })   every target gets it; the replies become one: "array" (default, as a
+--       plain list), "sum" "min" "max" "and" "or" (of integers), "merge" (arrays end to end), "all_succeeded" (the
+--       first, or an error), "one_succeeded" (the first that is no error), "first" (the same, as soon as it is there),
+--       "quorum" (what more than half of them say, as soon as they do; else an error)
+--   nydus.split{ { t, 95 }, { t2, 5 }, by = "random" }   by weight; by "random" (default), "key" (its hash tag, if it
+--       has one: the same key always goes the same way, and stays when a later weight grows), "client"
+--   nydus.failover{ a, b, on = { "down" }, timeout = s }   the next one when a host is "down" (default), silent for
+--       `timeout` seconds ("timeout", for commands that only read), or says that it cannot serve now ("error":
+--       LOADING, READONLY, OOM …)
+--   nydus.hedge{ a, b, after = s }   a command that only reads goes to the next one, too, when there is no reply
+--       after so many seconds; the first good reply counts
+--   nydus.shadow{ t, copy, sample = 1, pending = 1000 }   copies of this share of the commands go to `copy`; nobody
+--       waits for them, and where more than `pending` are on their way (or 16 MB) they are dropped and counted
+--   nydus.limit{ rate = 100, burst = 20, next = t }   so many commands a second go to `next`, and `burst` (default:
+--       `rate`) at once after a pause, counted for all workers and over reloads. key = "client" "user" "addr" "key"
+--       "tag" or "command": for each of these its own rate. over = t2: where the others go; without it they get an
+--       error that says when to come again. name = "…": limits of one name share their tokens. A MGET is one command;
+--       what is queued by MULTI counts as any other, its EXEC does not, SUBSCRIBE does not
+--   nydus.cache{ next = t, ttl = 60, size = 64 MB }   keeps, in each worker, replies to commands that read one key,
+--       for `ttl` seconds at most and in `size` bytes; a write drops what is kept of its key, whoever writes: hosts
+--       tell (CLIENT TRACKING, Redis 6), and nothing is kept of one that does not. tracking = false: hosts are not
+--       asked, only writes that pass by are noticed; prefix = { "user:", … }: only keys that begin so are kept
 --
 -- For nydus.init: actions.add(api, native)
 local suggest = require("nydus.config.suggest")

@@ -43,12 +43,11 @@ describe("routers/read_write", function()
 
   it("spreads keys over several primaries, each with its replicas", function()
     load({ replicas = { a = { "a1" }, b = { "b1" } } }, { "a", "a1", "b", "b1", "c" })
-    local of = {}
     for i = 1, 60 do
       t:call("SET", "k" .. i, "v")
       t:call("GET", "k" .. i)
     end
-    of = got()
+    local of = got()
     assert.equal(of.a, of.a1)
     assert.equal(of.b, of.b1)
     assert.equal(120, of.a + of.a1 + of.b + of.b1 + of.c)

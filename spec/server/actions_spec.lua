@@ -118,7 +118,6 @@ describe("nydus.split", function()
     local nydus = start("return nydus.split{ { h[1], 1 }, { h[2], 1 }, by = 'client' }", hosts)
     local seen = {}
     for _ = 1, 40 do
-      one, two = 0, 0
       for _, host in ipairs(hosts) do host:call("FLUSHALL") end
       client = nydus:client()
       for i = 1, 10 do client:call("SET", "k" .. i, "v") end

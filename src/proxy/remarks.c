@@ -110,10 +110,11 @@ static void enter_command(struct place *place, const struct target *below, const
     if (inflow.reads || inflow.writes)
         look_at(place->remarks, below, &inflow);
     else if (otherwise)
-        remark(place->remarks, "`default` of nydus.command is never met: `read` and `write` are all there is");
+        remark(place->remarks,
+               "`default` of nydus.command is never met: `read` and `write` are all there is");
     else
-        remark(place->remarks, "'%s' of nydus.command is never met: only commands that %s come there", way->text,
-               place->inflow.reads ? "read" : "write");
+        remark(place->remarks, "'%s' of nydus.command is never met: only commands that %s come there",
+               way->text, place->inflow.reads ? "read" : "write");
 }
 
 /* ---- the walk ---- */
