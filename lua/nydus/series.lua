@@ -4,7 +4,9 @@
 --   series.add(api, native)   adds to what require("nydus") gives:
 --     nydus.counter(name)       :add(n = 1)   :value()
 --     nydus.gauge(name)         :set(v)   :add(n)   :value()
---     nydus.histogram(name)     :observe(v)   :count()   :sum()   :quantile(q)
+--     nydus.histogram(name, { buckets = { 0.1, 1, 10 } })
+--                               :observe(v)   :count()   :sum()   :quantile(q)
+--                               buckets: where they end; without it four to each doubling of the value
 --
 -- A worker writes only its own share; value() and the like are sums over all
 -- workers: a gauge that each of 4 workers sets to 2 is 8. The share of a worker
@@ -17,7 +19,7 @@ local target = require("nydus.target")
 
 local M = {}
 
-local HUGE, MOST = math.huge, 2 ^ 53
+local HUGE, MOST, MOST_BUCKETS = math.huge, 2 ^ 53, 255
 
 -- Of the script that called the method which called this.
 local function misuse(method, expected, value)
@@ -143,6 +145,34 @@ local function make_type(kind, methods)
   return ffi.typeof(ctype)
 end
 
+-- The ends of buckets in the options of a histogram: ascending numbers.
+local function buckets_of(kind, options)
+  if kind ~= "histogram" then
+    error(("bad argument #2 to '%s' (nothing is expected, got %s)"):format(kind, target.kind(options)), 3)
+  elseif type(options) ~= "table" then
+    error(("bad argument #2 to '%s' (a table is expected, as in { buckets = { 0.1, 1, 10 } }, got %s)")
+      :format(kind, target.kind(options)), 3)
+  end
+  for key in pairs(options) do
+    if key ~= "buckets" then
+      local hint = type(key) == "string" and suggest.hint(key, { "buckets" }) or ""
+      error(("nydus.histogram: unknown option '%s'%s"):format(tostring(key), hint), 3)
+    end
+  end
+  local buckets = options.buckets
+  if buckets == nil then
+    return nil
+  end
+  local fine = type(buckets) == "table" and #buckets > 0 and #buckets <= MOST_BUCKETS
+  for i = 1, fine and #buckets or 0 do
+    fine = fine and finite(buckets[i]) and (i == 1 or buckets[i] > buckets[i - 1])
+  end
+  if not fine then
+    error(("nydus.histogram: buckets: a list of up to %d ascending numbers is expected"):format(MOST_BUCKETS), 3)
+  end
+  return buckets
+end
+
 -- One object for each name; all kinds share the names.
 local function make_maker(native, kind, ctype, known)
   return function(name, options)
@@ -154,10 +184,9 @@ local function make_maker(native, kind, ctype, known)
     elseif #name > 100 or not name:find("^[%a_][%w_]*$") then
       error(("nydus.%s: '%s' is no name: up to 100 letters, digits and _, no digit first")
         :format(kind, name:sub(1, 40)), 2)
-    elseif options ~= nil then
-      error(("bad argument #2 to '%s' (nothing is expected, got %s)"):format(kind, target.kind(options)), 2)
     end
-    local place, message = native.series(kind, name)
+    local buckets = options ~= nil and buckets_of(kind, options) or nil
+    local place, message = native.series(kind, name, buckets)
     if not place then
       error(("nydus.%s: %s: %s"):format(kind, name, message), 2)
     end

@@ -48,6 +48,8 @@ before_each(function() round = round + 1 end)
 setup(function() C.log_set_level(C.LOG_ERROR) end)
 teardown(function() C.log_set_level(C.LOG_INFO) end)
 
+local BUCKETS = "nydus.histogram: buckets: a list of up to 255 ascending numbers is expected"
+
 describe("a counter", function()
   it("adds up over decisions and over scripts, by its name", function()
     local body = [[local c = nydus.counter("NAMEhits")
@@ -92,8 +94,17 @@ describe("a counter", function()
       ["nydus.counter('')"] = "nydus.counter: '' is no name: up to 100 letters, digits and _, no digit first",
       ["nydus.counter(('x'):rep(101))"] = "nydus.counter: '" .. ("x"):rep(40) ..
         "' is no name: up to 100 letters, digits and _, no digit first",
-      ["nydus.histogram('NAMEx', { buckets = {} })"] =
-        "bad argument #2 to 'histogram' (nothing is expected, got a table)",
+      ["nydus.counter('NAMEx', { buckets = {} })"] = "bad argument #2 to 'counter' (nothing is expected, got a table)",
+      ["nydus.histogram('NAMEx', 5)"] = "bad argument #2 to 'histogram' " ..
+        "(a table is expected, as in { buckets = { 0.1, 1, 10 } }, got a number)",
+      ["nydus.histogram('NAMEx', { bucket = {} })"] =
+        "nydus.histogram: unknown option 'bucket'; did you mean 'buckets'?",
+      ["nydus.histogram('NAMEx', { buckets = {} })"] = BUCKETS,
+      ["nydus.histogram('NAMEx', { buckets = { 1, 1 } })"] = BUCKETS,
+      ["nydus.histogram('NAMEx', { buckets = { 1, 0/0 } })"] = BUCKETS,
+      ["nydus.histogram('NAMEx', { buckets = { 1, math.huge } })"] = BUCKETS,
+      ["nydus.histogram('NAMEx', { buckets = { 1, 'x' } })"] = BUCKETS,
+      ["local t = {} for i = 1, 256 do t[i] = i end nydus.histogram('NAMEx', { buckets = t })"] = BUCKETS,
     }) do
       assert.equal(expected, problem(statement, before), statement)
     end
@@ -154,6 +165,14 @@ describe("a histogram", function()
     assert.near(0.9, tonumber(ninety), 0.11)
     assert.near(0.99, tonumber(most), 0.12)
     assert.is_true(tonumber(last) >= 1 and tonumber(last) < 1.26)
+  end)
+
+  it("has other buckets if they are given", function()
+    assert.equal("4 15.5 1", result([[(function()
+      local h = nydus.histogram("NAMEb", { buckets = { 1, 5, 10 } })
+      h:observe(0.5) h:observe(1) h:observe(4) h:observe(10)
+      return h
+    end)():count(), nydus.histogram("NAMEb"):sum(), nydus.histogram("NAMEb"):quantile(0.5)]]))
   end)
 
   it("takes any number, and is 0 when it is empty", function()

@@ -5,13 +5,16 @@ local support = require("support")
 local sys = require("support.sys")
 
 support.header("base/series.h")
+support.header("base/log.h")
 local C = support.lib()
 
 local text = ffi.new("char[256]")
 
-local function find(kind, name)
-  local place = ffi.new("uint32_t[1]")
-  if C.series_find(kind, name, #name, place, text, 256) then return place[0] end
+local function find(kind, name, ends)
+  local wish = ffi.new("struct series_wish", { kind = kind, name = name, name_size = #name })
+  local place, bounds = ffi.new("uint32_t[1]"), ends and ffi.new("struct series_bounds", { count = #ends, ends = ends })
+  if bounds then wish.bounds = bounds end
+  if C.series_find(wish, place, text, 256) then return place[0] end
   return nil, ffi.string(text)
 end
 
@@ -30,6 +33,9 @@ local function histogram(place)
 end
 
 describe("series", function()
+  setup(function() C.log_set_level(C.LOG_ERROR) end)
+  teardown(function() C.log_set_level(C.LOG_INFO) end)
+
   it("have places, by name and kind", function()
     local a, b, c = find(C.AREA_COUNTER, "spec_a"), find(C.AREA_GAUGE, "spec_b"), find(C.AREA_HISTOGRAM, "spec_c")
     assert.equal(a + 1, b)
@@ -63,8 +69,8 @@ describe("series", function()
         local after = histogram(place)
         for bucket = 0, C.SERIES_BUCKETS - 1 do
           if after.at[bucket] ~= before.at[bucket] then
-            if bucket < C.SERIES_BUCKETS - 1 then assert.is_true(value < C.series_bucket_end(bucket)) end
-            if bucket > 0 then assert.is_true(value >= C.series_bucket_end(bucket - 1)) end
+            if bucket < C.SERIES_BUCKETS - 1 then assert.is_true(value < C.series_bucket_end(after, bucket)) end
+            if bucket > 0 then assert.is_true(value >= C.series_bucket_end(after, bucket - 1)) end
           end
         end
         before = after
@@ -81,6 +87,22 @@ describe("series", function()
       assert.near(1, C.series_quantile(sum, part) / (part * 0.1), 0.125)
     end
     assert.equal(0, C.series_quantile(histogram(find(C.AREA_HISTOGRAM, "spec_empty")), 0.5))
+  end)
+
+  it("have the buckets that are asked for first", function()
+    local ends = { -1, 0, 0.1, 0.5, 1, 10 }
+    local place = find(C.AREA_HISTOGRAM, "spec_bounds", ends)
+    local expected = { 2, 2, 3, 1, 2, 1, 2 }
+    for _, value in ipairs({ -5, -1, -0.5, 0, 0.05, 0.1, 0.01, 0.2, 0.6, 1, 3, 11, 1e300 }) do C.series_observe(place, value) end
+    assert.equal(place, find(C.AREA_HISTOGRAM, "spec_bounds", { 1, 2 }))
+    local sum, got = histogram(place), {}
+    for i = 1, 7 do got[i] = tonumber(sum.at[i - 1]) end
+    assert.same(expected, got)
+    for i, last in ipairs(ends) do assert.equal(last, C.series_bucket_end(sum, i - 1)) end
+    assert.equal(math.huge, C.series_bucket_end(sum, 6))
+    assert.equal(-1, C.series_quantile(sum, 0))
+    assert.near(0.0333, C.series_quantile(sum, 5 / 13), 0.001)
+    assert.equal(10, C.series_quantile(sum, 1))
   end)
 
   it("are there for others, when who makes them is killed", function()

@@ -159,7 +159,7 @@ static const struct area_thing *make(const struct area_wish *wish, uint32_t plac
     *thing = (struct area_thing){.kind = wish->kind, .place = place, .offset = offset, .size = wish->size};
     memcpy(thing->name, wish->name, wish->name_size);
     if (wish->make)
-        wish->make(area_memory(thing), wish->size);
+        wish->make(area_memory(thing), wish);
     __atomic_store_n(&area->count, area->count + 1, __ATOMIC_RELEASE);
     return thing;
 }

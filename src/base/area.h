@@ -15,7 +15,7 @@ enum area_kind { AREA_COUNTER, AREA_GAUGE, AREA_HISTOGRAM, AREA_LIMITER, AREA_DI
 
 enum {
     AREA_NAME = 128,               /* bytes of a name, with its NUL */
-    AREA_ROW = 160 * 1024,         /* bytes that each worker has for itself: see base/series.h */
+    AREA_ROW = 288 * 1024,         /* bytes that each worker has for itself: see base/series.h */
     AREA_HEAP = 256 * 1024 * 1024, /* bytes for all that has a size of its own */
 };
 
@@ -44,8 +44,10 @@ struct area_wish {
     enum area_kind kind;
     const char *name;
     size_t name_size;
-    size_t size;                             /* bytes in the heap, which are 0 at first */
-    void (*make)(void *memory, size_t size); /* may write to the first 4 KB before others see it; or NULL */
+    size_t size; /* bytes in the heap, which are 0 at first */
+    /* May write to the first 4 KB before others see it; or NULL. */
+    void (*make)(void *memory, const struct area_wish *wish);
+    const void *context; /* for make */
 };
 
 /* The thing, good for ever. One that is there already keeps its size. NULL with a sentence in `error`:

@@ -285,15 +285,15 @@ static void leave(struct dictionary *d)
 }
 
 /* One bucket for two blocks at most. Everything else is 0 already. */
-static void make(void *memory, size_t size)
+static void make(void *memory, const struct area_wish *wish)
 {
     struct dictionary *d = memory;
-    size_t rest = size - HEAD, blocks = rest / BLOCK;
+    size_t rest = wish->size - HEAD, blocks = rest / BLOCK;
     uint32_t buckets = 32;
     while (buckets * 2 <= blocks)
         buckets *= 2;
     lock_make(&d->lock);
-    d->size = size;
+    d->size = wish->size;
     d->buckets = buckets;
     d->blocks = (uint32_t)((rest - buckets * sizeof(uint32_t)) / BLOCK);
     d->idle = d->blocks;

@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/series.h"
 
+#include "base/log.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -17,14 +19,43 @@ _Static_assert(sizeof(struct series_row) <= AREA_ROW, "a row of the area is too 
 static const uint64_t FIRST = (1023 - 32) * 4;
 enum { BUCKET_SHIFT = 50 };
 
-bool series_find(enum area_kind kind, const char *name, size_t name_size, uint32_t *place, char *error,
-                 size_t error_size)
+/* ---- finding ---- */
+
+static void make_bounds(void *memory, const struct area_wish *wish)
 {
-    const struct area_wish wish = {.kind = kind, .name = name, .name_size = name_size};
-    const struct area_thing *thing = area_find(&wish, error, error_size);
-    if (thing)
-        *place = thing->place;
-    return thing != NULL;
+    if (wish->context)
+        memcpy(memory, wish->context, sizeof(struct series_bounds));
+}
+
+/* Each worker has a copy of its own, beside what it counts. */
+static void take_bounds(const struct series_wish *wish, const struct area_thing *thing)
+{
+    static const struct series_bounds usual;
+    const struct series_bounds *kept = area_memory(thing), *wanted = wish->bounds ? wish->bounds : &usual;
+    struct series_row *own = area_own_row();
+    own->histograms[thing->place].bounds = *kept;
+    if (kept->count != wanted->count ||
+        memcmp(kept->ends, wanted->ends, kept->count * sizeof *kept->ends) != 0)
+        log_warn("histogram %s: it keeps the buckets that it has until the server ends", thing->name);
+}
+
+bool series_find(const struct series_wish *wish, uint32_t *place, char *error, size_t error_size)
+{
+    const struct area_wish asked = {
+        .kind = wish->kind,
+        .name = wish->name,
+        .name_size = wish->name_size,
+        .size = wish->kind == AREA_HISTOGRAM ? sizeof(struct series_bounds) : 0,
+        .make = wish->kind == AREA_HISTOGRAM ? make_bounds : NULL,
+        .context = wish->bounds,
+    };
+    const struct area_thing *thing = area_find(&asked, error, error_size);
+    if (!thing)
+        return false;
+    if (thing->kind == AREA_HISTOGRAM)
+        take_bounds(wish, thing);
+    *place = thing->place;
+    return true;
 }
 
 double *series_own(void)
@@ -35,7 +66,7 @@ double *series_own(void)
 
 /* ---- histograms ---- */
 
-static uint32_t bucket_of(double value)
+static uint32_t usual_bucket(double value)
 {
     if (!(value > 0))
         return 0;
@@ -47,8 +78,31 @@ static uint32_t bucket_of(double value)
     return bucket < SERIES_BUCKETS ? (uint32_t)bucket : SERIES_BUCKETS - 1;
 }
 
-double series_bucket_end(uint32_t bucket)
+/* By halves: the first one whose end is not below. */
+static uint32_t bounded_bucket(const struct series_bounds *bounds, double value)
 {
+    uint32_t low = 0, high = bounds->count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (bounds->ends[middle] < value)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static uint32_t bucket_count(const struct series_histogram *histogram)
+{
+    return histogram->bounds.count ? histogram->bounds.count + 1 : SERIES_BUCKETS;
+}
+
+double series_bucket_end(const struct series_histogram *histogram, uint32_t bucket)
+{
+    if (bucket + 1 >= bucket_count(histogram))
+        return (double)INFINITY;
+    if (histogram->bounds.count)
+        return histogram->bounds.ends[bucket];
     double end;
     uint64_t bits = (FIRST + bucket) << BUCKET_SHIFT;
     memcpy(&end, &bits, sizeof end);
@@ -59,7 +113,7 @@ void series_observe(uint32_t place, double value)
 {
     struct series_histogram *own = &((struct series_row *)area_own_row())->histograms[place];
     own->sum += value;
-    own->at[bucket_of(value)]++;
+    own->at[own->bounds.count ? bounded_bucket(&own->bounds, value) : usual_bucket(value)]++;
 }
 
 uint64_t series_count(const struct series_histogram *histogram)
@@ -70,21 +124,29 @@ uint64_t series_count(const struct series_histogram *histogram)
     return count;
 }
 
+/* The first bucket begins at 0, unless its end is below that. */
+static double bucket_begin(const struct series_histogram *histogram, uint32_t bucket)
+{
+    if (bucket > 0)
+        return series_bucket_end(histogram, bucket - 1);
+    double end = series_bucket_end(histogram, 0);
+    return end < 0 ? end : 0;
+}
+
 /* Inside a bucket values are taken to lie evenly. */
 double series_quantile(const struct series_histogram *histogram, double part)
 {
-    double wanted = part * (double)series_count(histogram);
-    double below = 0;
-    uint32_t last = 0;
-    for (uint32_t bucket = 0; bucket < SERIES_BUCKETS; bucket++) {
+    uint64_t count = series_count(histogram);
+    double wanted = part * (double)count, below = 0;
+    for (uint32_t bucket = 0; count && bucket < bucket_count(histogram); bucket++) {
         double here = (double)histogram->at[bucket];
-        double begin = bucket > 0 ? series_bucket_end(bucket - 1) : 0;
-        if (here > 0 && below + here >= wanted)
-            return begin + (series_bucket_end(bucket) - begin) * fmax(wanted - below, 0) / here;
+        if (here > 0 && below + here >= wanted) {
+            double begin = bucket_begin(histogram, bucket), end = series_bucket_end(histogram, bucket);
+            return isinf(end) ? begin : begin + (end - begin) * fmax(wanted - below, 0) / here;
+        }
         below += here;
-        last = here > 0 ? bucket : last;
     }
-    return below > 0 ? series_bucket_end(last) : 0;
+    return 0;
 }
 
 /* ---- sums ---- */
@@ -116,6 +178,8 @@ void series_histogram(uint32_t place, struct series_histogram *sum)
     for (uint32_t worker = 0, count = area_rows(); worker < count; worker++) {
         const struct series_histogram *from = &row_of(worker)->histograms[place];
         sum->sum += load(&from->sum);
+        if (from->bounds.count)
+            sum->bounds = from->bounds;
         for (uint32_t bucket = 0; bucket < SERIES_BUCKETS; bucket++)
             sum->at[bucket] += __atomic_load_n(&from->at[bucket], __ATOMIC_RELAXED);
     }

@@ -79,17 +79,34 @@ static int push_refusal(lua_State *L, const char *message)
     return 2;
 }
 
-/* series("counter", name) -> place, or nil and why not */
+/* A table of numbers, which have been checked. */
+static void read_bounds(lua_State *L, int i, struct series_bounds *bounds)
+{
+    size_t count = lua_objlen(L, i);
+    luaL_argcheck(L, count > 0 && count < SERIES_BUCKETS, i, "too many buckets");
+    *bounds = (struct series_bounds){.count = (uint32_t)count};
+    for (size_t n = 0; n < count; n++) {
+        lua_rawgeti(L, i, (int)n + 1);
+        bounds->ends[n] = lua_tonumber(L, -1);
+        lua_pop(L, 1);
+    }
+}
+
+/* series("counter", name, { ends of buckets } or nil) -> place, or nil and why not */
 static int series(lua_State *L)
 {
     static const char *const words[] = {"counter", "gauge", "histogram", NULL};
     static const enum area_kind kinds[] = {AREA_COUNTER, AREA_GAUGE, AREA_HISTOGRAM};
-    int kind = luaL_checkoption(L, 1, NULL, words);
-    size_t size;
-    const char *name = luaL_checklstring(L, 2, &size);
+    struct series_wish wish = {.kind = kinds[luaL_checkoption(L, 1, NULL, words)]};
+    wish.name = luaL_checklstring(L, 2, &wish.name_size);
+    struct series_bounds bounds;
+    if (lua_istable(L, 3)) {
+        read_bounds(L, 3, &bounds);
+        wish.bounds = &bounds;
+    }
     char error[ERROR_SIZE];
     uint32_t place;
-    if (!series_find(kinds[kind], name, size, &place, error, sizeof error))
+    if (!series_find(&wish, &place, error, sizeof error))
         return push_refusal(L, error);
     lua_pushinteger(L, (lua_Integer)place);
     return 1;
