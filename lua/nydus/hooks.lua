@@ -9,6 +9,7 @@
 -- One entry per hook: entry(value, index) takes what the script gave and returns
 -- something true (that of `route`: the number of the target), or nil, message.
 local events = require("nydus.events")
+local hook = require("nydus.hook")
 local keep = require("nydus.keep")
 local suggest = require("nydus.config.suggest")
 local target = require("nydus.target")
@@ -56,10 +57,11 @@ function ENTRIES.stop(value)
   return true
 end
 
--- Hooks of later versions, so that a script made for one is told so.
-for _, name in ipairs({ "on_reply", "retry" }) do
+-- These take part in the way of a request, see nydus.hook: M.take puts them in front of the route.
+local IN_FRONT = { "retry", "on_reply" }
+for _, name in ipairs(IN_FRONT) do
   ENTRIES[name] = function()
-    return nil, ("the hook '%s' is not supported yet"):format(name)
+    return true
   end
 end
 
@@ -72,11 +74,25 @@ table.sort(NAMES)
 function M.setup(bindings)
   native = bindings
   trial.setup(native)
+  hook.setup(native)
 end
 
 -- Is it a table of hooks? Other tables are lists of targets.
 local function is_table_of_hooks(value)
   return type(value) == "table" and getmetatable(value) == nil and type((next(value))) == "string"
+end
+
+local function in_front(route, given)
+  local message
+  for _, name in ipairs(IN_FRONT) do
+    if given[name] ~= nil then
+      route, message = hook[name](route, given[name])
+    end
+    if not route then
+      return nil, message
+    end
+  end
+  return route
 end
 
 function M.take(value, index)
@@ -99,7 +115,7 @@ function M.take(value, index)
       route = name == "route" and taken or route
     end
   end
-  return route
+  return in_front(route, given)
 end
 
 return M

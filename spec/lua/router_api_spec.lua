@@ -142,7 +142,7 @@ describe("nydus", function()
       ["return { cluster.hosts[1], 3 }"] = "main.lua: item 2: a target is expected (a host, a cluster, a router, " ..
         "a list, a reply or a function), got a number",
       ["return { [1] = cluster, [3] = cluster }"] = "main.lua: a list with a gap",
-      ["return { retry = function() end, route = cluster }"] = "main.lua: the hook 'retry' is not supported yet",
+      ["return { retry = function() end }"] = "main.lua: the hook 'route' is missing",
       ["return { ruote = cluster }"] = "main.lua: unknown hook 'ruote'; did you mean 'route'?",
       ["return tostring"] = "main.lua: a target is expected (a host, a cluster, a router, a list, a reply or a " ..
         "function), got a function of the Lua library",

@@ -177,6 +177,7 @@ static void dispatch_list(struct request *request, action_send *send)
         part->query.client = client;
         part->query.target = list->list.items[i];
         part->query.router = NULL;
+        part->query.watcher = 0; /* another host would answer twice */
         part->multiple = multiple && list->list.items[i]->kind != TARGET_HOST;
         dispatch_to(part, send);
     }
@@ -189,8 +190,7 @@ static void dispatch_exhausted(struct request *request)
         request->cluster->name, request->query.target->router.count, request->query.target->router.count);
 }
 
-/* What a router script answers was written before it was known for whom. */
-static void dispatch_reply(struct request *request, const char *bytes, size_t size)
+void dispatch_reply(struct request *request, const char *bytes, size_t size)
 {
     if (request->query.resp != 3) {
         request_answer(request, bytes, size);
@@ -338,11 +338,27 @@ bool dispatch_mends(struct request *request, const struct reply *reply)
 static bool may_retry(const struct request *request, enum failure failure)
 {
     const struct query *query = &request->query;
-    if (!query->router || !query->router->router.eject ||
-        query->attempt >= request->cluster->max_connection_retries)
+    if (query->attempt >= request->cluster->max_connection_retries || query->attempt == UINT8_MAX)
         return false;
-    return failure == FAILURE_REFUSED ||
-           (failure == FAILURE_LOST && (query->command->flags & COMMAND_READONLY));
+    return failure == FAILURE_REFUSED || (query->command->flags & COMMAND_READONLY);
+}
+
+/* Who is asked for another host: the last one on the way, for what went to one host on a shared link. */
+static const struct target *watcher_of(const struct request *request)
+{
+    const struct query *query = &request->query;
+    const struct link *link = request->link;
+    bool routed = query->watcher && link->slot < LINK_FEED && query->target &&
+                  query->target->kind == TARGET_HOST && query->target->host.host == link->host;
+    return routed ? query->target->set->watchers[query->watcher] : NULL;
+}
+
+/* Does the router itself leave out hosts that fail? A reply that is late may still come: it does not take
+ * the host for one that failed. */
+static bool router_retries(const struct request *request, enum failure failure)
+{
+    const struct target *router = request->query.router;
+    return router && router->router.eject && failure != FAILURE_TIMEOUT;
 }
 
 /* false: the router still names the host that failed. */
@@ -369,15 +385,34 @@ static bool dispatch_retry(struct request *request)
     return true;
 }
 
-void dispatch_failed(struct request *request, enum failure failure, const char *reason)
+void dispatch_elsewhere(struct request *request)
 {
-    const struct host_options *host = &request->link->host->options;
-    if (may_retry(request, failure) && dispatch_retry(request))
-        return;
+    stats->retries++;
+    request->query.router = NULL;
+    request->query.otherwise = 0;
+    dispatch_one(request); /* how deep this goes is bounded by the attempts */
+}
+
+void dispatch_give_up(struct request *request, const struct mishap *mishap)
+{
+    const struct host_options *host = &mishap->host->options;
+    enum failure failure = mishap->failure;
     if (failure == FAILURE_TIMEOUT)
         request_fail(request, failure, "ERR host %s did not answer within %g s; the command may still run",
                      host->identifier, host->timeout);
     else
-        request_fail(request, failure, "ERR host %s is down: %s%s", host->identifier, reason,
+        request_fail(request, failure, "ERR host %s is down: %s%s", host->identifier, mishap->reason,
                      failure == FAILURE_LOST ? "; the command may have run" : "");
+}
+
+void dispatch_failed(struct request *request, enum failure failure, const char *reason)
+{
+    const struct mishap mishap = {.host = request->link->host, .failure = failure, .reason = reason};
+    if (may_retry(request, failure)) {
+        const struct target *watcher = watcher_of(request);
+        if (watcher ? watcher->action.action->failed(watcher, request, &mishap)
+                    : router_retries(request, failure) && dispatch_retry(request))
+            return;
+    }
+    dispatch_give_up(request, &mishap);
 }

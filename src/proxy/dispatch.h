@@ -21,6 +21,9 @@ void dispatch_settle(struct query **queries, size_t count, bool acting);
 /* Sends a request to the leaf in its query.target, or fails it when there is none. */
 void dispatch_leaf(struct request *request);
 
+/* Answers with what a router script has made, which was written before it was known for whom. */
+void dispatch_reply(struct request *request, const char *bytes, size_t size);
+
 /* Goes on with a request from whatever target is in its query.target. An
  * action (struct action) does so with the request itself, or with its parts. */
 void dispatch_on(struct request *request);
@@ -29,9 +32,22 @@ void dispatch_on(struct request *request);
  * (NULL: by host_send). */
 void dispatch_to(struct request *request, action_send *send);
 
-/* A request could not be served by a host: tries another where that is safe
+/* What has happened to a request at the host that it was sent to. */
+struct mishap {
+    const struct host *host;
+    enum failure failure;
+    const char *reason; /* good during the call */
+};
+
+/* A request could not be served by its link's host: tries another where that is safe
  * (Nydus's retry: only what cannot have run, or only reads), or fails it. */
 void dispatch_failed(struct request *request, enum failure failure, const char *reason);
+
+/* Goes on with such a request from another target, in its query.target. */
+void dispatch_elsewhere(struct request *request);
+
+/* Fails such a request: nobody knows another way. */
+void dispatch_give_up(struct request *request, const struct mishap *mishap);
 
 /* A host answered with an error: has the request been sent again, after what it
  * lacked (a script)? Then its answer is still to come. */

@@ -198,12 +198,13 @@ static const struct target *step(const struct walk *walk, const struct target *a
         return step_split(walk, at, query);
     case TARGET_CLUSTER:
         return *at->cluster.root;
+    case TARGET_ACTION:
+        return at->action.action->failed ? at->action.items[0] : at;
     case TARGET_HOST:
         step_host(walk, at);
         break;
     case TARGET_LIST:
     case TARGET_REPLY:
-    case TARGET_ACTION:
     case TARGET_KINDS:
         break;
     }

@@ -43,6 +43,7 @@ static struct request *copy_of(const struct request *request, struct shadow *sha
     copy->query = request->query;
     copy->query.client = NULL;
     copy->query.router = NULL;
+    copy->query.watcher = 0;
     copy->query.target = request->query.target->action.items[1];
     copy->multiple = request->multiple;
     copy->done = copy_done;

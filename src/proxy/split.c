@@ -18,13 +18,13 @@ struct placed_key {
     const struct target *leaf;
     const struct target *router;
     uint32_t part;
-    uint16_t otherwise;
+    uint16_t otherwise, watcher;
 };
 
 /* A part while it is counted and written. */
 struct part_plan {
     const struct target *leaf, *router;
-    uint16_t otherwise;
+    uint16_t otherwise, watcher;
     uint32_t keys;
     uint32_t argc;
     size_t size; /* bytes of its keys and what belongs to them */
@@ -88,8 +88,10 @@ static bool split_route_some(struct split *split, const struct target *from, uin
             fail_no_route(split->request, &queries[i]);
             return false;
         }
-        split->placed[first + i] = (struct placed_key){
-            .leaf = queries[i].target, .router = queries[i].router, .otherwise = queries[i].otherwise};
+        split->placed[first + i] = (struct placed_key){.leaf = queries[i].target,
+                                                       .router = queries[i].router,
+                                                       .otherwise = queries[i].otherwise,
+                                                       .watcher = queries[i].watcher};
     }
     return true;
 }
@@ -117,9 +119,10 @@ static void split_plan(struct split *split)
         uint32_t *number = &part_of[key->leaf->id];
         if (!*number) {
             *number = ++split->part_count;
-            split->parts[*number - 1].leaf = key->leaf;
-            split->parts[*number - 1].router = key->router;
-            split->parts[*number - 1].otherwise = key->otherwise;
+            split->parts[*number - 1] = (struct part_plan){.leaf = key->leaf,
+                                                           .router = key->router,
+                                                           .otherwise = key->otherwise,
+                                                           .watcher = key->watcher};
         }
         key->part = *number - 1;
         split->parts[key->part].keys++;
@@ -248,6 +251,7 @@ static void part_send(struct join *join, const struct part_plan *plan, uint32_t 
     part->query.target = plan->leaf;
     part->query.router = plan->router;
     part->query.otherwise = plan->otherwise;
+    part->query.watcher = plan->watcher;
     part->multiple = plan->keys > 1;
     struct resp_arg key[2];
     resp_args(plan->memory, part->query.size, (uint32_t)part->query.command->first_key, 1, key);
@@ -270,6 +274,7 @@ static void split_forward(struct split *split)
     request->query.target = split->parts[0].leaf;
     request->query.router = split->parts[0].router;
     request->query.otherwise = split->parts[0].otherwise;
+    request->query.watcher = split->parts[0].watcher;
     dispatch_leaf(request);
 }
 

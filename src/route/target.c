@@ -74,6 +74,7 @@ void target_set_destroy(struct target_set *set)
     free(set->targets);
     free(set->left);
     free(set->defaults);
+    free(set->watchers);
     free(set);
 }
 
@@ -264,6 +265,11 @@ struct target *target_action(struct target_set *set, const struct action *action
     target->action.count = count;
     target->action.state = state;
     set->passes |= action->pass != NULL;
+    if (action->failed) {
+        target->place = ++set->watcher_count;
+        set->watchers = xrealloc(set->watchers, (set->watcher_count + 1u) * sizeof *set->watchers);
+        set->watchers[target->place] = target;
+    }
     return target;
 }
 
@@ -281,13 +287,13 @@ static uint16_t default_add(const struct target *node, uint16_t outer)
 {
     struct target_set *set = node->set;
     if (set->default_count == DEFAULTS_MAX)
-        return node->defaults ? node->defaults : outer;
+        return node->place ? node->place : outer;
     if (!set->default_count)
         set->defaults = xcalloc(DEFAULTS_MAX + 1, sizeof *set->defaults);
     uint16_t place = ++set->default_count;
     struct target *own = set->targets[node->id];
-    set->defaults[place] = (struct target_default){.node = node, .outer = outer, .next = own->defaults};
-    own->defaults = place;
+    set->defaults[place] = (struct target_default){.node = node, .outer = outer, .next = own->place};
+    own->place = place;
     return place;
 }
 
@@ -297,7 +303,7 @@ void target_note_default(const struct target *node, const struct target *next, s
     const struct target *otherwise = default_of(node);
     if (!set->functions || !otherwise || next == otherwise)
         return;
-    uint16_t place = node->defaults;
+    uint16_t place = node->place;
     while (place && set->defaults[place].outer != query->otherwise)
         place = set->defaults[place].next;
     query->otherwise = place ? place : default_add(node, query->otherwise);
@@ -435,11 +441,17 @@ void target_walk(struct query *query)
         case TARGET_CLUSTER:
             next = *at->cluster.root;
             break;
+        case TARGET_ACTION:
+            query->target = at;
+            if (!at->action.action->failed)
+                return;
+            query->watcher = at->place;
+            next = at->action.items[0];
+            break;
         case TARGET_HOST:
         case TARGET_LIST:
         case TARGET_REPLY:
         case TARGET_FUNCTION:
-        case TARGET_ACTION:
         default:
             query->target = at;
             return;

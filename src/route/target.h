@@ -21,7 +21,8 @@
 struct client;  /* proxy/client.h, */
 struct cluster; /* proxy/cluster.h, */
 struct host;    /* proxy/host.h, */
-struct request; /* proxy/request.h; only carried here */
+struct request; /* proxy/request.h, */
+struct mishap;  /* proxy/dispatch.h; only carried here */
 
 enum target_kind {
     TARGET_HOST,
@@ -75,6 +76,9 @@ struct action {
     /* Of one that is transparent: what is done to a request that needs one host, on its way through; it
      * leaves in query.target where to go on. false: it has failed the request. NULL: nothing. */
     bool (*pass)(struct request *request);
+    /* Not NULL: the walk goes through to the first item, as if the action were not there, and this is called
+     * when the host that it led to is away or lost. true: it goes on with the request, or has ended it. */
+    bool (*failed)(const struct target *target, struct request *request, const struct mishap *mishap);
     /* The options, for people, each with ", " in front; NULL: there are none. */
     void (*describe)(const struct target *target, char *text, size_t size);
     void (*destroy)(void *state); /* NULL: free */
@@ -96,7 +100,8 @@ struct target {
     enum target_kind kind;
     uint32_t id; /* its place in the set: what Lua holds */
     struct target_set *set;
-    uint16_t defaults; /* of a prefix or command: the first of set->defaults that is its own; 0: none yet */
+    uint16_t place; /* of a prefix or command: the first of set->defaults that is its own; 0: none yet;
+                     * of an action that is told of failures: in set->watchers */
     union {
         struct {
             struct host *host;
@@ -163,6 +168,8 @@ struct target_set {
     struct target_default *defaults; /* those that walks have met; [0] is none of them */
     uint16_t default_count;
     bool passes; /* some action has `pass` */
+    struct target **watchers; /* actions with `failed`; [0] is none of them */
+    uint16_t watcher_count;
     /* Asks Lua for `count` queries that stand at one TARGET_FUNCTION. It puts the
      * next target into each query->target (any kind of this set), or NULL and maybe an error. */
     void (*decide)(void *context, const struct target *function, struct query **queries, size_t count);
@@ -191,7 +198,7 @@ struct target *target_reply(struct target_set *set, const char *bytes, size_t si
 /* weights: `count` numbers above 0. */
 struct target *target_split(struct target_set *set, struct target **items, const double *weights,
                             uint32_t count, enum split_by by);
-/* Takes the state. */
+/* Takes the state. One with `failed` has to be among the first 65,535 of the set. */
 struct target *target_action(struct target_set *set, const struct action *action, struct target **items,
                              uint32_t count, void *state);
 struct target *target_prefix(struct target_set *set, struct target *otherwise);

@@ -40,6 +40,23 @@ struct nydus_text {
     size_t size;
 };
 
+/* A reply, or a value in one, as scripts hold it. The bytes are good while *alive_ is number_. */
+struct nydus_reply {
+    const char *const bytes_;
+    const size_t size_;
+    const uint32_t *const alive_;
+    const uint32_t number_;
+};
+
+/* What such a value is. */
+struct nydus_look {
+    int32_t kind; /* '+' '-' ':' '$' '*' … of RESP; '_': null; '-' for both errors */
+    const char *text; /* of what has no items */
+    size_t size;
+    const char *items; /* where the first begins */
+    double count;      /* items: both sides of a map's pairs */
+};
+
 /* Who asks. */
 struct nydus_facts {
     double id;
@@ -74,6 +91,15 @@ struct nydus_batch {
     bool (*has_client)(const struct nydus_view *view);
     /* The id of the client, which has values to be forgotten when it leaves from now on; 0: there is none. */
     double (*slotted)(const struct nydus_view *view);
+    /* What hooks are told beside the query: the host that failed it (the number of its target), and why; or
+     * the reply, which is alive as long as reply_number does not change. */
+    int32_t failed;
+    struct nydus_text said;
+    uint32_t reply_number;
+    bool as_is; /* out: what it gave instead is in the client's protocol already */
+    void (*value)(const struct nydus_reply *reply, struct nydus_look *value);
+    /* Item i, from 0; false: there are not so many. */
+    bool (*item)(const struct nydus_reply *reply, double i, struct nydus_text *item);
     /* The state of a host, "up", "down" …, by the number of its target; owner: the batch's. */
     const void *owner;
     const char *(*host_state)(const void *owner, int32_t target);

@@ -45,6 +45,7 @@ void bindings_push(struct script *script)
     lua_State *L = script->state.L;
     lua_newtable(L);
     bind_facts(script);
+    bind_hooks(script);
     bind_hosts(script);
     bind_targets(script);
     bind_actions(script);

@@ -5,6 +5,7 @@
 #include "proxy/cluster.h"
 #include "script/callbacks.h"
 #include "script/decide.h"
+#include "script/hook.h"
 #include "script/news.h"
 
 /* The script layer's parts, as the C functions need them. */
@@ -13,6 +14,7 @@ struct script {
     struct decider decider;
     struct callbacks callbacks;
     struct news news;
+    struct hooks hooks;
     struct generation *generation; /* NULL until script_bind */
     struct proxy *proxy;           /* NULL: the generation serves nobody (checks, specs) */
     int runtime;                   /* references in the registry: nydus.runtime, */
@@ -36,6 +38,7 @@ void bind_actions(struct script *script);
 void bind_targets(struct script *script);
 void bind_routers(struct script *script);
 void bind_facts(struct script *script);
+void bind_hooks(struct script *script);
 void bind_hosts(struct script *script);
 void bind_strings(struct script *script);
 void bind_time(struct script *script);

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/stats.h"
 #include "proxy/cluster.h"
+#include "script/received.h"
 #include "script/view.h"
 
 #include <ev.h>
@@ -23,6 +24,7 @@ void decider_init(struct decider *decider, struct state *state)
 {
     *decider = (struct decider){.state = state, .batch = xcalloc(1, sizeof *decider->batch)};
     view_setup(decider->batch);
+    received_setup(decider->batch);
 }
 
 void decider_deinit(struct decider *decider)

@@ -97,6 +97,7 @@ struct script *script_create(const struct script_options *options, char **error)
     bool open = state_init(&script->state, options->lua_dir, limit);
     decider_init(&script->decider, &script->state);
     callbacks_init(script);
+    hooks_init(script);
     if (open && lua_cpcall(script->state.L, open_runtime, script) == 0)
         return script;
     *error = xformat("the Lua modules in %s: %s", options->lua_dir,

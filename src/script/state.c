@@ -127,10 +127,11 @@ int state_call(struct state *state, int arguments, int results, const int32_t *s
         state_weigh(state);
     state->limited = true;
     state->full = false;
+    state->running = true;
     guard_enter(step, milliseconds);
     int status = lua_pcall(state->L, arguments, results, 0);
     state->stopped = guard_leave();
-    state->limited = outer.limit;
+    state->limited = state->running = outer.limit;
     if (state->full) {
         state->stopped = false;
         status = status ? LUA_ERRMEM : 0;

@@ -15,6 +15,7 @@ struct state {
     bool limited;       /* only code that runs in state_call is held to the limit */
     bool interpreted;   /* the JIT compiler is off, as scripts keep more than the limit */
     bool full;          /* the last state_call wanted more than the limit: LUA_ERRMEM if it failed */
+    bool running;       /* a state_call is under way: nothing may call into Lua */
     bool stopped;       /* the last state_call was stopped for its time */
     struct heap heap;
 };
