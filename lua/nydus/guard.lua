@@ -2,7 +2,7 @@
 -- Loads the source of scripts so that every loop and every function looks at
 -- the stop flag, compiled or not. It guards against accidents, not attackers.
 --
---   guard.instrument(source)           the source with the checks in it, or nil, message
+--   guard.instrument(source, check)    the source with the checks in it, or nil, message; calls check() often
 --   guard.loader(check)                load(source, chunkname, env) -> function or nil, message;
 --                                      check() is called by every loop and function
 --   guard.check(state)                 such a check over the struct nydus_guard of C
@@ -161,10 +161,13 @@ function methods:token(at)
 end
 
 -- The source has to be correct Lua: load() has seen it before.
-function M.instrument(source)
+function M.instrument(source, check)
   local self = setmetatable({ source = source, out = {}, copied = 1 }, methods)
   local at = find(source, "%S")
   while at do
+    if check then
+      check()
+    end
     at = find(source, "%S", self:token(at) + 1)
     if self.problem then
       return nil, self.problem, self.problem_line
@@ -206,7 +209,7 @@ function M.loader(check)
     if not chunk then
       return nil, message
     end
-    local text, problem, line = M.instrument(source)
+    local text, problem, line = M.instrument(source, check)
     if not text then
       return nil, ("%s:%d: %s"):format(place(chunkname), line, problem)
     end

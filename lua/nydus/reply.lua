@@ -11,6 +11,7 @@
 local M = {}
 
 local MAX_DEPTH = 32
+local MAX_VALUES = 50000
 
 local Status, Loose = {}, {}
 Status.__index, Loose.__index = Status, Loose
@@ -38,6 +39,7 @@ local function is_line(text)
 end
 
 local encode
+local left -- how many values the reply may still have
 
 local function encode_list(list, depth)
   local count = 0
@@ -71,7 +73,10 @@ end
 
 function encode(value, depth)
   local kind = type(value)
-  if kind == "string" then
+  left = left - 1
+  if left < 0 then
+    return nil, ("more than %d values"):format(MAX_VALUES)
+  elseif kind == "string" then
     return ("$%d\r\n"):format(#value) .. value .. "\r\n"
   elseif kind == "number" then
     return encode_number(value)
@@ -92,6 +97,7 @@ function encode(value, depth)
 end
 
 function M.encode(value)
+  left = MAX_VALUES
   return encode(value, 1)
 end
 

@@ -21,6 +21,7 @@ local BASE = {
   "tonumber", "tostring", "type", "unpack", "xpcall", "_VERSION",
 }
 local LIBRARIES = { "string", "table", "math", "bit" }
+local MAX_PIECES = 10000 -- of a chunk that load() gets bit by bit
 local OS = { "getenv", "time", "date", "clock" }
 
 local methods = {}
@@ -52,6 +53,9 @@ end
 local function read_pieces(reader)
   local pieces = {}
   while true do
+    if #pieces == MAX_PIECES then
+      error(("load: more than %d pieces"):format(MAX_PIECES), 3)
+    end
     local piece = reader()
     if piece == nil or piece == "" then
       return table.concat(pieces)

@@ -26,6 +26,8 @@ M.EXPECTED = "a target is expected (a host, a cluster, a router, a list, a reply
 local MAX_FUNCTIONS = 100 -- functions that decisions may return beside those of the tree
 local MAX_MADE = 10000 -- nodes of the tree of lists that decisions returned; all are kept
 local MAX_ITEMS = 4096
+local MAX_DEPTH = 32
+local MAX_VISITS = 100000 -- items of one list and of those in it
 
 local native
 local objects, infos = {}, {} -- by number
@@ -153,6 +155,19 @@ local function function_id(fn)
   return id
 end
 
+local visits -- of the list that is looked at, with those in it
+
+-- Goes into a list, `depth` lists below the one that was given; or nil, message.
+local function enter(size, depth)
+  visits = (depth == 0 and 0 or visits) + size
+  if depth > MAX_DEPTH then
+    return nil, ("lists in lists, more than %d deep"):format(MAX_DEPTH)
+  elseif visits > MAX_VISITS then
+    return nil, ("lists in lists, with more than %d targets"):format(MAX_VISITS)
+  end
+  return true
+end
+
 -- The items of a list in order: 1, 2, 3 … or, as cluster.hosts may be, by ascending keys.
 local function items_of(list)
   local keys = {}
@@ -203,10 +218,14 @@ function M.hosts(name, hosts)
   })
 end
 
-local function list_of(items)
+local function list_of(items, depth)
+  local ok, problem = enter(#items, depth)
+  if not ok then
+    return nil, problem
+  end
   local ids = {}
   for i, item in ipairs(items) do
-    local id, message = M.id(item)
+    local id, message = M.id(item, depth + 1)
     if not id then
       return nil, ("item %d: %s"):format(i, message)
     end
@@ -219,7 +238,7 @@ local function is_plain_table(value)
   return type(value) == "table" and (getmetatable(value) == nil or M.is_hosts(value))
 end
 
-function M.id(value)
+function M.id(value, depth)
   if M.is(value) then
     return value.id_
   elseif type(value) == "function" then
@@ -229,14 +248,14 @@ function M.id(value)
   elseif not is_plain_table(value) then
     return nil, M.EXPECTED .. ", got " .. M.kind(value)
   elseif not M.loading then
-    return M.list_id(value)
+    return M.list_id(value, depth)
   end
   local items, message = items_of(value)
   if not items then
     return nil, message
   end
   local ids
-  ids, message = list_of(items)
+  ids, message = list_of(items, depth or 0)
   if not ids then
     return nil, message
   end
@@ -268,23 +287,23 @@ local function reply_id(bytes)
   return id
 end
 
-local function item_id(item)
+local function item_id(item, depth)
   if ffi.istype(abi.target, item) then
     return item.id_
   elseif reply.is_loose(item) then
     return reply_id(item.bytes)
   end
-  return M.id(item)
+  return M.id(item, depth + 1)
 end
 
-local function new_list(list)
+local function new_list(list, depth)
   local items, message = items_of(list)
   if not items then
     return nil, message
   end
   local ids = {}
   for i, item in ipairs(items) do
-    ids[i] = item_id(item)
+    ids[i] = item_id(item, depth)
   end
   return native.list(ids)
 end
@@ -299,7 +318,7 @@ local function next_node(node, id)
 end
 
 -- Lists whose keys are not 1, 2, 3 …: cluster.hosts, or one that begins with 0.
-local function odd_list_id(list)
+local function odd_list_id(list, depth)
   local id = host_lists[list]
   if type(id) == "number" then
     return id
@@ -308,23 +327,28 @@ local function odd_list_id(list)
   if not items then
     return nil, message
   elseif not id then
-    return M.list_id(items)
+    return M.list_id(items, depth)
   end
-  host_lists[list] = native.list(list_of(items))
+  host_lists[list] = native.list(list_of(items, depth))
   return host_lists[list]
 end
 
-function M.list_id(list)
+function M.list_id(list, depth)
+  depth = depth or 0
   if not is_plain_table(list) then
     return nil, M.kind(list)
   elseif M.is_hosts(list) or list[0] ~= nil then
-    return odd_list_id(list)
+    return odd_list_id(list, depth)
   elseif #list > MAX_ITEMS then
     return nil, ("a list of more than %d targets"):format(MAX_ITEMS)
   end
+  local ok, problem = enter(#list, depth)
+  if not ok then
+    return nil, problem
+  end
   local node = known_lists
   for i = 1, #list do
-    local id, message = item_id(list[i])
+    local id, message = item_id(list[i], depth)
     if not id then
       return nil, ("a list whose item %d is wrong: %s"):format(i, message)
     end
@@ -340,7 +364,7 @@ function M.list_id(list)
   if node.target then
     return node.target
   end
-  local id, message = new_list(list)
+  local id, message = new_list(list, depth)
   node.target = id
   return id, message
 end

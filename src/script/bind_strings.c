@@ -7,6 +7,8 @@
 #include <lauxlib.h>
 #include <string.h>
 
+enum { STRINGS_STACK = 512 * 1024 }; /* bytes of C's stack that one call into Lua may take */
+
 /* Sets up a match of argument 2 in argument 1; returns the pattern's first byte. */
 static const char *pattern_args(lua_State *L, struct pattern *m)
 {
@@ -170,10 +172,32 @@ static void add_text(lua_State *L, const struct pattern *m, luaL_Buffer *out, co
     }
 }
 
+/* A function of C that calls one of the script that calls it again: to unwind a deep one takes seconds, and
+ * the stack of C has an end. */
+static void check_depth(lua_State *L, const char *name, int level, ptrdiff_t most)
+{
+    const struct state *state = &bind_script(L)->state;
+    const char *here = __builtin_frame_address(0);
+    if (!state->c_stack || state->c_stack - here <= most)
+        return;
+    luaL_where(L, level);
+    lua_pushfstring(L, "%s%s: called within itself too often", lua_tostring(L, -1), name);
+    lua_error(L);
+}
+
+/* depth(name): for a function of ours that the script has called */
+static int depth(lua_State *L)
+{
+    check_depth(L, luaL_checkstring(L, 1), 2, STRINGS_STACK / 8);
+    return 0;
+}
+
 static void add_replacement(lua_State *L, const struct pattern *m, luaL_Buffer *out, const char *at,
                             const char *end)
 {
     int type = lua_type(L, 3);
+    if (guard.stop)
+        luaL_error(L, "stopped");
     if (type == LUA_TFUNCTION) {
         lua_pushvalue(L, 3);
         lua_call(L, push_captures(L, m, at, end, true), 1);
@@ -196,6 +220,7 @@ static void add_replacement(lua_State *L, const struct pattern *m, luaL_Buffer *
 static int gsub(lua_State *L)
 {
     struct pattern m;
+    check_depth(L, "string.gsub", 1, STRINGS_STACK);
     const char *p = pattern_args(L, &m), *at = m.subject;
     int type = lua_type(L, 3);
     luaL_argcheck(L,
@@ -232,4 +257,5 @@ void bind_strings(struct script *script)
     bind_add(script, "match", match);
     add_gmatch(script->state.L);
     bind_add(script, "gsub", gsub);
+    bind_add(script, "depth", depth);
 }

@@ -78,18 +78,20 @@ static bool collect(struct decider *decider)
     return false;
 }
 
-/* A C function that was called in tail position is blamed on the driver's
- * line: the place of the script's function says more. */
-static void describe_error(const char *name, const char *said, char *text, size_t size)
+/* What is blamed on a line of ours (a C function called in tail position, or
+ * one of our modules): the place of the script's function says more. */
+static void describe_error(const struct state *state, const char *name, const char *said, char *text,
+                           size_t size)
 {
     static const char driver[] = "nydus.driver:";
-    if (strncmp(said, driver, sizeof driver - 1) != 0) {
-        snprintf(text, size, "%s", said);
-        return;
-    }
-    said += sizeof driver - 1;
-    said += strspn(said, "0123456789");
-    snprintf(text, size, "%s%s", name, said);
+    const char *at = said;
+    if (!strncmp(said, driver, sizeof driver - 1))
+        at += sizeof driver - 1;
+    else if (!strncmp(said, state->lua_dir, strlen(state->lua_dir)) && strstr(said, ".lua:"))
+        at = strstr(said, ".lua:") + sizeof ".lua:" - 1;
+    if (at > said)
+        at += strspn(at, "0123456789");
+    snprintf(text, size, "%s%s", at > said ? name : "", at);
 }
 
 /* The words for what the call ended with, in `text`. */
@@ -102,14 +104,14 @@ static void describe(struct decider *decider, const struct target *function, int
         decider->counters.stops++;
         stats->script_stops++;
         if (lua_type(state->L, -1) == LUA_TSTRING && strstr(said, stopped_words))
-            snprintf(text, size, "%s", said);
+            describe_error(state, name, said, text, size);
         else
             snprintf(text, size, "%s: %s %d ms", name, stopped_words, GUARD_STEP_LIMIT);
     } else if (status == LUA_ERRMEM) {
         decider->counters.memory_errors++;
         snprintf(text, size, "%s: not enough memory (router_memory is %zu bytes)", name, state->limit);
     } else if (lua_type(state->L, -1) == LUA_TSTRING) {
-        describe_error(name, said, text, size);
+        describe_error(state, name, said, text, size);
     } else {
         snprintf(text, size, "%s: %s", name, said);
     }

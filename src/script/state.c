@@ -126,6 +126,7 @@ int state_call(struct state *state, int arguments, int results, const int32_t *s
     if (!outer.limit)
         state_weigh(state);
     state->limited = true;
+    state->c_stack = __builtin_frame_address(0);
     state->full = false;
     state->running = true;
     guard_enter(step, milliseconds);

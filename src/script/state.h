@@ -18,6 +18,7 @@ struct state {
     bool running;       /* a state_call is under way: nothing may call into Lua */
     bool stopped;       /* the last state_call was stopped for its time */
     struct heap heap;
+    const char *c_stack; /* where the stack of C was at the last state_call */
 };
 
 /* abi.h as text. */
