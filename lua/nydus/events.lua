@@ -4,7 +4,8 @@
 --   nydus.every(seconds, fn)     fn() in every worker, while the configuration is in force
 --   nydus.after(seconds, fn)     once; both give a timer: timer:cancel() -> was it waiting?
 --   nydus.on_host(fn)            fn(host, state, why) in every worker whose view of a host changes, of any
---                                cluster: "up", "away" (cannot be reached), "down" (marked down)
+--                                cluster: "up" (at the start, too), "away" (cannot be reached), "down"
+--                                (marked down)
 --
 -- For the runtime, and through it for C:
 --   events.add(api, native)      puts these into api

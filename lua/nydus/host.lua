@@ -12,7 +12,6 @@
 --
 --   host.setup(native)
 local abi = require("nydus.abi")
-local ffi = require("ffi")
 local target = require("nydus.target")
 
 local M = {}
@@ -25,11 +24,11 @@ end
 
 function M.setup(native)
   local batch = abi.batch
-  local state_of = batch.host_state
+  local state_of, names = batch.host_state, native.host_states()
 
   target.computed.host = {
     state = function(self)
-      return ffi.string(state_of(batch.owner, self.id_))
+      return names[state_of(batch.owner, self.id_)]
     end,
   }
 

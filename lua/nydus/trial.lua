@@ -11,7 +11,7 @@
 --   test:down(host) test:up(host)   marks a host down, and back, as host:down() does
 --
 -- It runs when the files are checked: at the start, before each reload, by --check; in a state
--- that serves nobody, so that nothing it does is left. It may take a second.
+-- that serves nobody, so that nothing it does is left, and nydus.kept is empty. It may take a second.
 --
 --   trial.setup(native)
 --   trial.add(index, fn)         the hook of the script of cluster `index`

@@ -162,15 +162,25 @@ const char *host_away(const struct host *host)
     return reason;
 }
 
-const char *host_state(const struct host *host)
+enum host_state host_state(const struct host *host)
 {
     if (host->down)
-        return "down";
+        return HOST_DOWN;
     if (host_is_connected(host))
-        return "up";
+        return HOST_UP;
     if (!host->links)
-        return "idle";
-    return host_away(host) ? "away" : "connecting";
+        return HOST_IDLE;
+    return host_away(host) ? HOST_AWAY : HOST_CONNECTING;
+}
+
+const char *host_state_name(enum host_state state)
+{
+    static const char *const names[HOST_STATES] = {[HOST_IDLE] = "idle",
+                                                   [HOST_CONNECTING] = "connecting",
+                                                   [HOST_UP] = "up",
+                                                   [HOST_AWAY] = "away",
+                                                   [HOST_DOWN] = "down"};
+    return names[state];
 }
 
 /* With several links, one client keeps to one of them: what it writes, it can read. */

@@ -41,6 +41,16 @@ struct seat {
     int index;
 };
 
+/* How a host looks to a worker. */
+enum host_state {
+    HOST_IDLE,       /* nothing was tried yet */
+    HOST_CONNECTING, /* for the first time */
+    HOST_UP,
+    HOST_AWAY, /* cannot be reached, as the links know that keep trying */
+    HOST_DOWN, /* marked down */
+    HOST_STATES
+};
+
 struct host {
     /* Set by config */
     struct host_options options;
@@ -93,9 +103,8 @@ void host_take_back(struct host *host);
 /* Whoever watches hosts is told that this one may have changed. */
 void host_changed(const struct host *host);
 
-/* "down" (marked), "up", "away" (cannot be reached, as the links know that keep
- * trying), "connecting" for the first time, "idle" before that. */
-const char *host_state(const struct host *host);
+enum host_state host_state(const struct host *host);
+const char *host_state_name(enum host_state state);
 
 /* Routers with `eject` sit here between generation start and end. */
 void host_seat_add(struct host *host, struct router *router, int index);

@@ -100,9 +100,9 @@ struct nydus_batch {
     void (*value)(const struct nydus_reply *reply, struct nydus_look *value);
     /* Item i, from 0; false: there are not so many. */
     bool (*item)(const struct nydus_reply *reply, double i, struct nydus_text *item);
-    /* The state of a host, "up", "down" …, by the number of its target; owner: the batch's. */
+    /* The state of a host (enum host_state) by the number of its target; owner: the batch's. */
     const void *owner;
-    const char *(*host_state)(const void *owner, int32_t target);
+    int32_t (*host_state)(const void *owner, int32_t target);
     int32_t out[NYDUS_BATCH];
     struct nydus_view views[NYDUS_BATCH];
 };

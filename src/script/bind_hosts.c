@@ -4,12 +4,12 @@
 
 #include <lauxlib.h>
 
-static const char *state_of(const void *owner, int32_t target)
+static int32_t state_of(const void *owner, int32_t target)
 {
     const struct script *script = owner;
     const struct target_set *set = script->decider.set;
     bool is_host = target >= 0 && (uint32_t)target < set->count && set->targets[target]->kind == TARGET_HOST;
-    return is_host ? host_state(set->targets[target]->host.host) : "";
+    return is_host ? (int32_t)host_state(set->targets[target]->host.host) : HOST_IDLE;
 }
 
 static struct host *check_host(lua_State *L)
@@ -34,6 +34,17 @@ static int host_up(lua_State *L)
     return 0;
 }
 
+/* host_states() -> { [number] = "up", … } */
+static int host_states(lua_State *L)
+{
+    lua_newtable(L);
+    for (int i = 0; i < HOST_STATES; i++) {
+        lua_pushstring(L, host_state_name((enum host_state)i));
+        lua_rawseti(L, -2, i);
+    }
+    return 1;
+}
+
 /* watch_hosts(): runtime.host_changed is to be called from now on */
 static int watch_hosts(lua_State *L)
 {
@@ -48,5 +59,6 @@ void bind_hosts(struct script *script)
     batch->host_state = state_of;
     bind_add(script, "host_down", host_down);
     bind_add(script, "host_up", host_up);
+    bind_add(script, "host_states", host_states);
     bind_add(script, "watch_hosts", watch_hosts);
 }

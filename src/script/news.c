@@ -8,7 +8,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 static void on_look(struct ev_loop *loop, ev_timer *watcher, int events)
 {
@@ -92,23 +91,22 @@ static void news_tell(struct script *script, const struct news_item *item, const
     lua_State *L = script->state.L;
     script_push_runtime(script, "host_changed");
     lua_pushinteger(L, (lua_Integer)item->target);
-    lua_pushstring(L, item->told);
+    lua_pushstring(L, host_state_name(item->told));
     lua_pushstring(L, why);
     callbacks_tell(script, 3);
 }
 
 /* Nobody is told of the way up. */
-static bool is_news(const struct news_item *item, const char *state)
+static bool is_news(const struct news_item *item, enum host_state state)
 {
-    return strcmp(state, item->told) != 0 && strcmp(state, "connecting") != 0 && strcmp(state, "idle") != 0;
+    return state != item->told && state != HOST_CONNECTING && state != HOST_IDLE;
 }
 
-static const char *reason_of(const struct news_item *item, const char *state)
+static const char *reason_of(const struct news_item *item, enum host_state state)
 {
-    const char *reason = NULL;
-    if (!strcmp(state, "up"))
-        return strcmp(item->told, "down") != 0 ? "connected" : "taken back";
-    reason = strcmp(state, "down") != 0 ? host_away(item->host) : item->host->reason;
+    if (state == HOST_UP)
+        return item->told == HOST_DOWN ? "taken back" : "connected";
+    const char *reason = state == HOST_DOWN ? item->host->reason : host_away(item->host);
     return reason ? reason : "";
 }
 
@@ -117,7 +115,7 @@ void news_look(struct script *script)
     struct news *news = &script->news;
     for (uint32_t i = 0; script->in_force && news->wanted && i < news->count; i++) {
         struct news_item *item = &news->items[i];
-        const char *state = host_state(item->host);
+        enum host_state state = host_state(item->host);
         if (!is_news(item, state))
             continue;
         const char *why = reason_of(item, state);

@@ -5,18 +5,19 @@
  * force holds when it is in force itself. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+#include "proxy/host.h"
+
 #include <ev.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-struct host;
 struct script;
 
 /* One host of the generation. */
 struct news_item {
     struct host *host;
     uint32_t target;  /* its number */
-    const char *told; /* the state that scripts know of */
+    enum host_state told; /* what scripts know of */
     double mark; /* seconds to be marked down for at the beginning; 0: to be taken back; NAN: neither */
 };
 
