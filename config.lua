@@ -47,6 +47,7 @@ return {
       --   "slots"        by the key: the 16384 slots of Redis Cluster in equal parts
       --   "round_robin"  one after the other
       --   "random"       any
+      --   "least_pending"  the one that owes the fewest replies
       --   "first"        the first that is not down
       --   "routers/mine.lua"   a script of your own, relative to this file;
       --                        { "routers/mine.lua", any = "options" } hands it options

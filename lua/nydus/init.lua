@@ -3,7 +3,7 @@
 --
 --   nydus.cluster(name)                                another cluster, or this one; of each: .hosts[key], .name,
 --                                                      :host(identifier), :list() of the hosts in routing order
---   nydus.ketama modulus round_robin random jump rendezvous slots first
+--   nydus.ketama modulus round_robin random jump rendezvous slots first least_pending
 --                          (cluster or hosts, options)  a built-in router; router:pick(key). The option
 --                          to = { [host] = t } sends the keys of a host to a target instead: its replicas, a failover
 --   nydus.reply(value) error(text) null status(text)   an answer without a host

@@ -14,7 +14,7 @@
 --   t:call("GET", "k")             the reply: a string, a number, a list, testing.null, or { err = "ERR …" }; it waits
 --                                  for it up to 60 s of the test's time, which take no time
 --   t:send("GET", "k")   t:reply() the same without waiting; reply() is nil while there is none
---   t:client()                     another connection, with :call :send :reply :close
+--   t:client()                     another connection, with :call :send :reply :close, and :raw(bytes)
 --   t:on(host, function(command, …) return value end)   answers for a host: a string, number, list, testing.null,
 --       testing.status("OK"), testing.error("ERR …"), testing.silence (never an answer), nil: as without it. A host
 --       without one is a small Redis: GET SET DEL EXISTS INCR MGET MSET DBSIZE FLUSHALL
@@ -259,9 +259,14 @@ local function pass(self, seconds, step)
   end
 end
 
-function Client:send(...)
-  C.trial_send(self.trial.c, self.number, encode({ ... }), #encode({ ... }))
+-- Bytes as they are: several commands at once, or what is no command.
+function Client:raw(bytes)
+  C.trial_send(self.trial.c, self.number, bytes, #bytes)
   pump(self.trial)
+end
+
+function Client:send(...)
+  self:raw(encode({ ... }))
 end
 
 function Client:reply()

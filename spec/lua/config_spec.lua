@@ -175,7 +175,7 @@ local BAD = {
   -- router
   { 'router = "ketma"',
     "router: \"ketma\" is not a router; did you mean 'ketama'? (there are all, first, jump, ketama, "
-    .. "modulus, random, rendezvous, round_robin, slots, and scripts that end in .lua)" },
+    .. "least_pending, modulus, random, rendezvous, round_robin, slots, and scripts that end in .lua)" },
   { "router = function() end",
     'router: a function is not a router; put it into a file: router = "routers/mine.lua"' },
   { "router = 5", "router: 5 is not the name of a router or of a script" },

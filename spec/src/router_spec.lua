@@ -8,7 +8,7 @@ local support = require("support")
 local C = support.lib()
 
 local HASHING = { "modulus", "ketama", "jump", "rendezvous", "slots" }
-local ALL = { "modulus", "ketama", "jump", "rendezvous", "slots", "round_robin", "random", "first" }
+local ALL = { "modulus", "ketama", "jump", "rendezvous", "slots", "round_robin", "random", "first", "least_pending" }
 local COMPATS = { "nydus", "twemproxy", "redis" }
 
 local function each_router(kinds, hosts, check)
@@ -107,7 +107,7 @@ describe("router", function()
 
   describe("router_pick", function()
     it("uses every host", function()
-      local kinds = { "modulus", "ketama", "jump", "rendezvous", "slots", "round_robin", "random" }
+      local kinds = { "modulus", "ketama", "jump", "rendezvous", "slots", "round_robin", "random", "least_pending" }
       each_router(kinds, 7, function(router, kind)
         for host, count in pairs(counts_of(router, keys)) do
           assert.is_true(count > 3000 / 7 / 3, kind .. " gives host " .. host .. " " .. count)
@@ -413,6 +413,14 @@ describe("router", function()
     end)
   end)
 
+  describe("least_pending", function()
+    it("takes turns while nobody owes anything, by weight", function()
+      assert.same({ 0, 1, 2, 0, 1, 2 }, routers.new("least_pending", 3):placement({ "", "", "", "", "", "" }))
+      local counts = counts_of(routers.new("least_pending", weighted(1, 3)), keys)
+      assert.is_true(math.abs(counts[1] / counts[0] - 3) < 0.1)
+    end)
+  end)
+
   describe("first", function()
     it("is the first host that is up", function()
       local router = routers.new("first", 3)
@@ -439,6 +447,7 @@ describe("router", function()
       { "round_robin", "foo", {}, "^3 hosts take turns$" },
       { "random", "foo", {}, "^one of 3 hosts by chance$" },
       { "first", "foo", {}, "^the first host$" },
+      { "least_pending", "foo", {}, "^the one of 3 hosts that owes the fewest replies$" },
     }
     it("says in a line how the key got there", function()
       for _, row in ipairs(good) do assert.matches(row[4], routers.new(row[1], 3, row[3]):explain(row[2])) end

@@ -62,6 +62,11 @@ void cluster_add_host(struct cluster *cluster, struct host *host)
     cluster->host_targets[index] = target_host(cluster->generation->set, host, host->options.identifier);
 }
 
+static uint32_t pending_of(const void *host)
+{
+    return host_pending(host);
+}
+
 struct target *cluster_router(struct cluster *cluster, const struct router_options *options, bool eject,
                               const uint32_t *indexes, uint32_t count, char *error, size_t error_size)
 {
@@ -73,7 +78,9 @@ struct target *cluster_router(struct cluster *cluster, const struct router_optio
                                      .address = host->address,
                                      .port = host->unix_socket_path ? 0 : host->port,
                                      .named = host->named,
-                                     .weight = host->weight};
+                                     .weight = host->weight,
+                                     .pending = pending_of,
+                                     .host = cluster->hosts[indexes[i]]};
         hosts[i] = cluster->host_targets[indexes[i]];
     }
     struct router *router = router_create(options, members, count, error, error_size);

@@ -319,6 +319,14 @@ void host_tick(struct host *host)
         host_take_back(host);
 }
 
+uint32_t host_pending(const struct host *host)
+{
+    uint32_t pending = 0;
+    for (const struct link *link = host->links; link; link = link->next)
+        pending += link->depth;
+    return pending;
+}
+
 /* ---- for people ---- */
 
 static const char *const state_names[] = {
@@ -346,10 +354,9 @@ struct host_report host_report(const struct host *host)
         .reason = "",
         .failures = host->failures,
     };
-    for (const struct link *link = host->links; link; link = link->next) {
+    for (const struct link *link = host->links; link; link = link->next)
         report.links += link->state == LINK_READY;
-        report.pending += link->depth;
-    }
+    report.pending = host_pending(host);
     if (host->down)
         report.reason = text_or_nothing(host->reason);
     else if (best && best->state == LINK_RESTING)

@@ -121,5 +121,8 @@ struct host_report {
 };
 struct host_report host_report(const struct host *host);
 
+/* Requests of this worker that wait for its reply, on all links. */
+uint32_t host_pending(const struct host *host);
+
 /* The janitor's part: takes hosts back, reconnects, looks at deadlines. */
 void host_tick(struct host *host);

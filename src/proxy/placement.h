@@ -3,7 +3,7 @@
  *
  *   one host                     that one
  *   a list (all, groups)         its first host that is up: PUBLISH goes to each, and one copy is enough
- *   round_robin, random          all hosts of the router: each gets a part of what is published
+ *   round_robin and its like     all hosts of the router: each gets a part of what is published
  *   patterns, __keyspace@0__:k   all hosts of the cluster */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once

@@ -23,6 +23,7 @@ static const struct strategy *const strategies[ROUTER_KINDS] = {
     [ROUTER_RENDEZVOUS] = &strategy_rendezvous,
     [ROUTER_SLOTS] = &strategy_slots,
     [ROUTER_FIRST] = &strategy_first,
+    [ROUTER_LEAST_PENDING] = &strategy_least_pending,
 };
 
 static const char *const compat_names[] = {

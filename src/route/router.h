@@ -14,6 +14,7 @@
 enum router_kind {
     ROUTER_MODULUS, ROUTER_KETAMA, ROUTER_ROUND_ROBIN, ROUTER_RANDOM,
     ROUTER_JUMP, ROUTER_RENDEZVOUS, ROUTER_SLOTS, ROUTER_FIRST,
+    ROUTER_LEAST_PENDING,
     ROUTER_KINDS
 };
 
@@ -28,6 +29,9 @@ struct member {
     uint16_t port;          /* 0 for a unix socket */
     bool named;             /* the operator gave the identifier (twemproxy: a server name) */
     uint32_t weight;        /* 1 and up */
+    /* How many replies it owes; NULL: nobody knows. For least_pending. */
+    uint32_t (*pending)(const void *host);
+    const void *host;
 };
 
 struct router_options {
@@ -47,7 +51,7 @@ const char *router_kind_name(enum router_kind kind);
 /* Default hash of a kind: crc32 for modulus, md5 for ketama, but fnv1a_64 for
  * both in twemproxy's mode, as there; xxh64 for jump and rendezvous. */
 enum hash_kind router_default_hash(enum router_kind kind, enum router_compat compat);
-/* Does the kind look at the key? (not round_robin, random, first) */
+/* Does the kind look at the key? (not round_robin, random, first, least_pending) */
 bool router_kind_hashes(enum router_kind kind);
 
 /* All hosts are up at first. Weights count for every kind but first (and

@@ -57,7 +57,7 @@ struct strategy {
 };
 
 extern const struct strategy strategy_modulus, strategy_ketama, strategy_round_robin, strategy_random,
-    strategy_jump, strategy_rendezvous, strategy_slots, strategy_first;
+    strategy_jump, strategy_rendezvous, strategy_slots, strategy_first, strategy_least_pending;
 
 /* For kinds that fix each key to a host: a host that is up for a key whose
  * host is down. Keys of hosts that are up do not move. */

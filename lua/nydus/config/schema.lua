@@ -89,6 +89,7 @@ M.routers = {
   first = { options = { "eject" }, eject = true },
   jump = { options = HASHING, hash = "xxh64" },
   ketama = { options = HASHING, hash = "md5", twemproxy_hash = "fnv1a_64", eject = true, twemproxy = true },
+  least_pending = { options = { "eject" }, eject = true },
   modulus = { options = HASHING, hash = "crc32", twemproxy_hash = "fnv1a_64", twemproxy = true },
   random = { options = { "compat", "eject" }, eject = true, twemproxy = true },
   rendezvous = { options = HASHING, hash = "xxh64" },
