@@ -86,6 +86,15 @@ static void survey_action(struct survey *survey, const struct action *action)
             survey->why = obstacles[i].why;
 }
 
+/* Hosts that share an identifier are asked together, as a list. */
+static void survey_router(struct survey *survey, const struct target *at)
+{
+    for (uint32_t i = 0; i < at->router.count; i++) {
+        survey_add(survey, at->router.hosts[i]->host.host);
+        survey->possible &= !at->router.groups[i];
+    }
+}
+
 static bool survey_visit(void *context, const struct target *at, const struct target_way *way)
 {
     (void)way;
@@ -96,8 +105,7 @@ static bool survey_visit(void *context, const struct target *at, const struct ta
     if (at->kind == TARGET_HOST)
         survey_add(survey, at->host.host);
     else if (at->kind == TARGET_ROUTER)
-        for (uint32_t i = 0; i < at->router.count; i++)
-            survey_add(survey, at->router.hosts[i]->host.host);
+        survey_router(survey, at);
     else if (at->kind == TARGET_ACTION)
         survey_action(survey, at->action.action);
     else if (at->kind == TARGET_SPLIT && at->split.by == SPLIT_CLIENT)
