@@ -338,6 +338,8 @@ bool dispatch_mends(struct request *request, const struct reply *reply)
 static bool may_retry(const struct request *request, enum failure failure)
 {
     const struct query *query = &request->query;
+    if (!request->cluster) /* Nydus itself asks that host */
+        return false;
     if (query->attempt >= request->cluster->max_connection_retries || query->attempt == UINT8_MAX)
         return false;
     return failure == FAILURE_REFUSED || (query->command->flags & COMMAND_READONLY);
