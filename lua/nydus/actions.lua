@@ -23,6 +23,11 @@
 --       for `ttl` seconds at most and in `size` bytes; a write drops what is kept of its key, whoever writes: hosts
 --       tell (CLIENT TRACKING, Redis 6), and nothing is kept of one that does not. tracking = false: hosts are not
 --       asked, only writes that pass by are noticed; prefix = { "user:", … }: only keys that begin so are kept
+--   nydus.rewrite{ add = "v2:", strip = "x:", next = t }   keys get another prefix: those that begin with `strip` lose
+--       it (others stay as they are) and get `add` in front; in replies that carry keys it is undone. KEYS, SCAN and
+--       RANDOMKEY show the hosts' keys that begin with `add`, and no others. FLUSHALL and FLUSHDB are refused, unless
+--       all = true; DBSIZE counts all. Channels are no keys, those of keyspace events neither; what scripts (EVAL)
+--       make up or return is theirs
 --
 -- For nydus.init: actions.add(api, native)
 local suggest = require("nydus.config.suggest")
@@ -331,6 +336,33 @@ function makers.cache(native, given)
     return nil, "next: " .. message
   end
   return native.cache(id, ttl, size, options.tracking ~= false, table.concat(prefixes), lengths)
+end
+
+local REWRITE = { add = true, strip = true, all = true, next = true }
+
+function makers.rewrite(native, given)
+  local options, message = take_named(given, REWRITE)
+  if not options then
+    return nil, message
+  end
+  for _, name in ipairs({ "add", "strip" }) do
+    local value = options[name]
+    if value ~= nil and not (type(value) == "string" and #value <= 1024) then
+      return nil, ("%s: a string of at most 1024 bytes is expected, got %s"):format(name, target.kind(value))
+    end
+  end
+  local add, strip = options.add or "", options.strip or ""
+  if add == strip then
+    return nil, "add, strip or both are expected"
+  elseif options.all ~= nil and type(options.all) ~= "boolean" then
+    return nil, ("all: true or false is expected, got %s"):format(shown(options.all))
+  end
+  local id
+  id, message = target.id(options.next)
+  if not id then
+    return nil, "next: " .. message
+  end
+  return native.rewrite(id, add, strip, options.all or false)
 end
 
 function M.add(api, native)

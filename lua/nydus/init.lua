@@ -9,7 +9,8 @@
 --   nydus.reply(value) error(text) null status(text)   an answer without a host
 --   nydus.prefix{ ["user:"] = t, default = t }         by the longest prefix of the key
 --   nydus.command{ GET = t, read = t, write = t, default = t }
---   nydus.all split failover hedge shadow limit cache   targets that act: see nydus.actions
+--   nydus.all split failover hedge shadow limit cache rewrite
+--                                                      targets that act: see nydus.actions
 --   nydus.counter gauge histogram limiter shared       of all workers together: see nydus.series,
 --                                                      nydus.limiter, nydus.shared
 --   nydus.now random log                               see nydus.clock, nydus.log

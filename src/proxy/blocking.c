@@ -17,6 +17,7 @@
 #include "proxy/measure.h"
 #include "proxy/pin.h"
 #include "proxy/session.h"
+#include "proxy/undo.h"
 
 /* How long a host may block, as it will understand the argument: 0 is for
  * ever; what is no number it refuses at once. */
@@ -53,6 +54,8 @@ static void answered(struct request *request, const struct reply *reply)
 {
     struct client *client = request->client;
     struct reply instead = *reply;
+    struct writer undone = {0};
+    undo_reply(request, &instead, &undone);
     stats->clients_unblocked++;
     measure_begin(request); /* that it blocked is no time of work */
     if (client) {
@@ -65,6 +68,7 @@ static void answered(struct request *request, const struct reply *reply)
         session_settle(client);
     }
     session_answered(request, &instead);
+    writer_deinit(&undone);
 }
 
 bool blocking_end(struct client *client, bool error)

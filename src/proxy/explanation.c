@@ -15,6 +15,7 @@
 #include "proxy/policy.h"
 #include "proxy/split.h"
 #include "proxy/tree.h"
+#include "proxy/undo.h"
 #include "resp/keys.h"
 #include "resp/writer.h"
 #include "route/prefix.h"
@@ -256,6 +257,31 @@ static void walk_below(const struct walk *walk, const struct target *at, const s
         say_more(walk, "and others");
 }
 
+static void passed_badly(struct request *request, const struct reply *reply)
+{
+    char line[ROUTE_LINE];
+    snprintf(line, sizeof line, "%.*s", (int)strcspn(reply->bytes, "\r"), reply->bytes);
+    say_more(request->context, line);
+}
+
+/* Goes on with the command as an action leaves it. */
+static void walk_past(const struct walk *walk, const struct target *at, const struct query *query)
+{
+    char quoted[ROUTE_QUOTE], line[ROUTE_LINE];
+    struct walk noted = *walk;
+    struct request request = {.query = *query, .done = passed_badly, .context = &noted};
+    request.query.target = at;
+    if (at->action.action->pass(&request)) {
+        tree_quote(query_key(&request.query), request.query.key.size, quoted, sizeof quoted);
+        snprintf(line, sizeof line, "the key becomes %s", quoted);
+        if (query->nkeys)
+            say_more(walk, line);
+        walk_below(walk, at, &request.query);
+    }
+    undo_drop(request.undo);
+    free(request.memory);
+}
+
 static void walk_on(const struct walk *walk, const struct target *at, struct query *query)
 {
     for (unsigned steps = walk->depth; at; steps++) {
@@ -267,7 +293,8 @@ static void walk_on(const struct walk *walk, const struct target *at, struct que
         say_node(walk, at);
         const struct target *next = step(walk, at, query);
         if (next == at) {
-            walk_below(walk, at, query);
+            bool changes = at->kind == TARGET_ACTION && at->action.action->pure;
+            (changes ? walk_past : walk_below)(walk, at, query);
             break;
         }
         at = next;

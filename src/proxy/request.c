@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/stats.h"
 #include "proxy/cluster.h"
+#include "proxy/undo.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -38,6 +39,8 @@ void request_put(struct request *request)
     if (request->reply != request->small)
         free(request->reply);
     free(request->memory);
+    if (request->undo)
+        undo_drop(request->undo);
     if (request->cluster)
         generation_leave(request->cluster->generation);
     if (free_count >= REQUEST_KEEP) {

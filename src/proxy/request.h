@@ -16,6 +16,7 @@ struct cluster;
 struct host;
 struct link;
 struct request;
+struct undo;
 
 /* Why a request failed; decides what may be tried again. */
 enum failure {
@@ -38,7 +39,7 @@ struct reply {
 
 typedef void request_done(struct request *request, const struct reply *reply);
 
-enum { REQUEST_SMALL_REPLY = 40 }; /* replies that wait for their turn inside the request */
+enum { REQUEST_SMALL_REPLY = 32 }; /* replies that wait for their turn inside the request */
 
 struct request {
     struct query query;        /* first: target and script layers see this */
@@ -53,6 +54,7 @@ struct request {
     struct chunk *chunk;     /* of the link's chain, holds query.bytes; NULL while borrowed elsewhere */
     char *memory;            /* a big command's own bytes, from malloc: the link takes them over */
     size_t memory_room;
+    struct undo *undo; /* what has to be changed back in its reply, owned; NULL: nothing */
     uint32_t part;    /* which part of the whole */
     bool answered;    /* in the client's queue: the reply waits in `reply` */
     bool multiple;    /* its keys are routed one by one */

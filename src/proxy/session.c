@@ -7,6 +7,7 @@
 #include "proxy/cluster.h"
 #include "proxy/lease.h"
 #include "proxy/link.h"
+#include "proxy/undo.h"
 #include "proxy/watch.h"
 
 #include <stdlib.h>
@@ -29,6 +30,7 @@ static void session_end(struct client *client)
     client->session = NULL;
     writer_deinit(&session->queued);
     writer_deinit(&session->ahead);
+    undo_drop(session->undo);
     generation_leave(session->cluster->generation);
     free(session);
 }

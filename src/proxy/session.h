@@ -27,6 +27,7 @@ struct session {
     struct writer queued;  /* MULTI and what came behind it, as it will go to the host */
     struct writer ahead;   /* what will be sent ahead of it: */
     uint32_t ahead_count;  /* so many commands */
+    struct undo *undo;     /* what EXEC's reply needs; NULL: nothing */
 
     /* Between WATCH and EXEC, DISCARD or UNWATCH */
     struct link *watcher; /* the private link that watches; NULL: none does */

@@ -36,11 +36,9 @@ static bool pattern_scatters(const struct call *call, struct resp_arg pattern)
            (router && !router_pattern_is_fixed(router->router.router, text, pattern.size));
 }
 
-/* The next BY or GET behind the cursor: its word and its pattern. */
-static bool next_pattern(const struct call *call, struct resp_cursor *cursor, struct resp_arg *word,
-                         struct resp_arg *pattern)
+bool sort_next_pattern(const char *bytes, struct resp_cursor *cursor, struct resp_arg *word,
+                       struct resp_arg *pattern)
 {
-    const char *bytes = call->request->query.bytes;
     while (resp_cursor_next(cursor, word)) {
         const char *text = bytes + word->at;
         if (call_word_is(text, word->size, "by") || call_word_is(text, word->size, "get")) {
@@ -62,7 +60,7 @@ bool sort_scatters(const struct call *call)
     if (!cluster || cluster->count < 2) {
         return false;
     }
-    while (next_pattern(call, &cursor, &word, &pattern)) {
+    while (sort_next_pattern(call->request->query.bytes, &cursor, &word, &pattern)) {
         if (pattern_scatters(call, pattern)) {
             return true;
         }
@@ -80,7 +78,7 @@ const char *sort_reads_pattern(const struct call *call)
     const char *bytes = call->request->query.bytes;
     struct resp_cursor cursor = call_args(call, 2);
     struct resp_arg word, pattern;
-    while (next_pattern(call, &cursor, &word, &pattern)) {
+    while (sort_next_pattern(call->request->query.bytes, &cursor, &word, &pattern)) {
         bool get = call_word_is(bytes + word.at, word.size, "get");
         if (get || memchr(bytes + pattern.at, '*', pattern.size)) {
             return get ? "GET" : "BY";

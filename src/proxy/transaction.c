@@ -12,6 +12,7 @@
 #include "proxy/pin.h"
 #include "proxy/policy.h"
 #include "proxy/session.h"
+#include "proxy/undo.h"
 #include "proxy/watch.h"
 #include "resp/keys.h"
 
@@ -29,6 +30,8 @@ static void forget_queued(struct session *session)
     writer_deinit(&session->queued);
     writer_deinit(&session->ahead);
     session->queued = session->ahead = (struct writer){0};
+    undo_drop(session->undo);
+    session->undo = NULL;
     session->ahead_count = 0;
     session->commands = 0;
     session->writes = false;
@@ -133,10 +136,12 @@ static bool is_malformed(const struct call *call)
            keys_find(query->command, query->bytes, call->scan, &keys) == KEYS_INVALID;
 }
 
-/* Finds out where it goes. false: it has been failed. */
-static bool place(const struct call *call, struct session *session)
+/* Finds out where it goes. altered: for the scan of its bytes, if the way changes them. false: it has been
+ * failed. */
+static bool place(struct call *call, struct session *session, struct resp_request *altered)
 {
     struct request *request = call->request;
+    const char *bytes = request->query.bytes;
     if (is_malformed(call)) {
         return true;
     }
@@ -148,6 +153,10 @@ static bool place(const struct call *call, struct session *session)
         call_fail(call, "ERR '%s' is for all hosts and cannot be in a transaction, which is for one",
                   request->query.command->name);
         return false;
+    }
+    if (request->query.bytes != bytes) {
+        resp_scan_request(altered, request->query.bytes, request->query.size, UINT32_MAX);
+        call->scan = altered;
     }
     return true;
 }
@@ -188,6 +197,10 @@ static bool keep(const struct call *call, struct session *session)
         writer_raw(queued, multi, MULTI_SIZE);
     }
     writer_raw(queued, query->bytes, query->size);
+    if (call->request->undo) {
+        undo_keep(&session->undo, session->commands, call->request->undo);
+        call->request->undo = NULL;
+    }
     session->commands++;
     keep_ahead(call, session);
     session->writes |= (query->command->flags & (COMMAND_WRITE | COMMAND_MAY_REPLICATE)) != 0;
@@ -197,10 +210,11 @@ static bool keep(const struct call *call, struct session *session)
 bool transaction_takes(struct client *client, struct request *request, const struct resp_request *scan)
 {
     struct call call = {.client = client, .request = request, .scan = scan};
+    struct resp_request altered = {0};
     if (!is_open(client) || policy_of(request->query.command)->inside == INSIDE_AT_ONCE) {
         return false;
     }
-    if (admit(&call) && place(&call, client->session) && keep(&call, client->session)) {
+    if (admit(&call) && place(&call, client->session, &altered) && keep(&call, client->session)) {
         request_answer(request, "+QUEUED\r\n", 9);
     } else {
         transaction_spoil(client);
@@ -231,6 +245,8 @@ static void gather(struct request *request, struct session *session)
     request->memory_room = all.room;
     request->query.bytes = all.data;
     request->query.size = (uint32_t)all.size;
+    request->undo = session->undo;
+    session->undo = NULL;
     request->before = session->ahead_count + 1 + session->commands; /* … +OK +QUEUED … */
     session_join(session, request);
 }
@@ -241,6 +257,8 @@ static void exec_start(struct client *client, struct request *request)
     struct session *session = client->session;
     struct link *link = session->watcher;
     request->done = session_answered;
+    if (request->undo)
+        undo_wrap(request);
     if (watch_is_lost(session)) {
         transaction_drop(client);
         request_fail(request, FAILURE_LOCAL, "ERR host %s was lost since WATCH: nothing has been run",
@@ -269,6 +287,8 @@ static void exec_send(struct call *call)
         return;
     }
     transaction_drop(client);
+    if (call->request->undo)
+        undo_wrap(call->request);
     host_send(host, call->request);
 }
 

@@ -76,6 +76,7 @@ struct action {
     /* Of one that is transparent: what is done to a request that needs one host, on its way through; it
      * leaves in query.target where to go on. false: it has failed the request. NULL: nothing. */
     bool (*pass)(struct request *request);
+    bool pure; /* it changes nothing but the request, so that it can be asked what it would do */
     /* Not NULL: the walk goes through to the first item, as if the action were not there, and this is called
      * when the host that it led to is away or lost. true: it goes on with the request, or has ended it. */
     bool (*failed)(const struct target *target, struct request *request, const struct mishap *mishap);

@@ -3,6 +3,7 @@
 #include "proxy/attempts.h"
 #include "proxy/cache.h"
 #include "proxy/limit.h"
+#include "proxy/rewrite.h"
 #include "proxy/shadow.h"
 #include "script/bindings.h"
 
@@ -140,6 +141,17 @@ static int cache(lua_State *L)
     return 2;
 }
 
+/* rewrite(next, add, strip, all) -> id */
+static int rewrite(lua_State *L)
+{
+    size_t add_size, strip_size;
+    const char *add = luaL_checklstring(L, 2, &add_size), *strip = luaL_checklstring(L, 3, &strip_size);
+    luaL_argcheck(L, add_size <= REWRITE_PREFIX && strip_size <= REWRITE_PREFIX, 2, "is too long");
+    struct target *next = bind_target(L, 1);
+    return bind_push_target(
+        L, rewrite_target(bind_set(L), next, add, add_size, strip, strip_size, lua_toboolean(L, 4)));
+}
+
 void bind_actions(struct script *script)
 {
     bind_add(script, "all", all);
@@ -149,4 +161,5 @@ void bind_actions(struct script *script)
     bind_add(script, "shadow", shadow);
     bind_add(script, "limit", limit);
     bind_add(script, "cache", cache);
+    bind_add(script, "rewrite", rewrite);
 }
