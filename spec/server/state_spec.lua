@@ -78,7 +78,7 @@ describe("counters of a router script", function()
   it("stay over reloads and over workers that are killed", function()
     local nydus = start(BODY)
     local answered, sent = 0, 0
-    for round = 1, 6 do
+    for round = 1, 4 do
       local list = clients(nydus, 8)
       answered = answered + hammer(list, 200, { "GET", "k" }, function()
         if round % 2 == 0 then kill(nydus:workers()[1]) end
@@ -182,7 +182,7 @@ describe("a shared dictionary of router scripts", function()
 
   it("lets nobody wait for a worker that is killed inside", function()
     local nydus = start((BODY:gsub("SIZE", "'1mb'")))
-    for _ = 1, 5 do
+    for _ = 1, 3 do
       local list = clients(nydus, 8)
       hammer(list, 300, { "GET", "large" }, function()
         for _, pid in ipairs({ unpack(nydus:workers(), 1, 2) }) do kill(pid) end
