@@ -11,7 +11,8 @@
 -- Values are nil, booleans, numbers, strings, and tables of these, 16 deep and 1 MB at
 -- most; one that is not is left out, and the log says so. The heir is the script of the
 -- same file and cluster. It is loaded while the old one still decides: what that has
--- changed since is copied again into nydus.kept when it is replaced, into the same tables.
+-- changed since is copied again into nydus.kept when it is replaced, into the same tables;
+-- what it has not changed stays as the heir has made it at load.
 --
 --   keep.open(index, key)       nydus.kept of the script of cluster `index`; key: who it is
 --   keep.names(index, names)    the hook; true, or nil, message
@@ -26,11 +27,20 @@ M.MAX_NAMES = 100
 local given = {}   -- key -> values
 local scripts = {} -- by index
 
-function M.open(index, key)
-  local kept = {}
-  for name, value in pairs(given[key] or {}) do
-    kept[name] = value
+-- What the script does to its values is not done to what they are compared with later.
+local function copy(value)
+  if type(value) ~= "table" then
+    return value
   end
+  local to = {}
+  for name, item in pairs(value) do
+    to[name] = copy(item)
+  end
+  return to
+end
+
+function M.open(index, key)
+  local kept = copy(given[key] or {})
   scripts[index] = { key = key, kept = kept, names = {} }
   return kept
 end
@@ -91,16 +101,37 @@ function replace(to, name, value)
   end
 end
 
+local function same(a, b)
+  if type(a) ~= "table" or type(b) ~= "table" then
+    return a == b
+  end
+  for name, value in pairs(a) do
+    if not same(value, b[name]) then
+      return false
+    end
+  end
+  for name in pairs(b) do
+    if a[name] == nil then
+      return false
+    end
+  end
+  return true
+end
+
 function M.give(values)
   local before = given
   given = values
   for _, script in pairs(scripts) do
     local old, new = before[script.key] or {}, values[script.key] or {}
     for name in pairs(old) do
-      replace(script.kept, name, new[name])
+      if not same(old[name], new[name]) then
+        replace(script.kept, name, new[name])
+      end
     end
     for name, value in pairs(new) do
-      replace(script.kept, name, value)
+      if old[name] == nil then
+        replace(script.kept, name, value)
+      end
     end
   end
   if next(scripts) then

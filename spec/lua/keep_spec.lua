@@ -85,6 +85,15 @@ describe("what a router script keeps", function()
     assert.equal("1", (heir("kept.y = 1", "kept.x = 1")))
   end)
 
+  it("stays as the next one made it at load, where it has not changed since", function()
+    local options = { second = body("kept.x = (kept.x or 0) + 1 ") }
+    assert.equal("2", (heir("kept.x = 1", nil, options)))
+    assert.equal("5", (heir("kept.x = 1", "kept.x = 5", options)))
+    options.second = body("kept.x.n = kept.x.n + 1 ")
+    assert.equal("{l={1=1},n=2}", (heir("kept.x = { n = 1, l = { 1 } }", nil, options)))
+    assert.equal("{l={1=2},n=1}", (heir("kept.x = { n = 1, l = { 1 } }", "kept.x.l[1] = 2", options)))
+  end)
+
   it("is put into the tables that the script took at load", function()
     local options = { second = body("local list = kept.x or {} kept.x = list ", nil, "list") }
     assert.equal("{1=1,2=b,t={2=2}}",
