@@ -181,4 +181,30 @@ describe("nydus.testing", function()
       assert.is_truthy(message:find(expected, 1, true), message)
     end
   end)
+
+  it("runs timers, tells of hosts, and runs the hooks around a reload", function()
+    local body = [[
+      local kept, said, ticks = nydus.kept, {}, 0
+      kept.n = (kept.n or 0) + 1
+      nydus.every(10, function() ticks = ticks + 1 end)
+      nydus.on_host(function(host, state) said[#said + 1] = host.identifier .. " " .. state end)
+      return { keep = { "n" }, check = function(test) assert(test:route("GET", "k") == h[1]) end,
+        route = function(req)
+          if req.write then h[2]:down(20) end
+          if req:prefix("said") then return nydus.reply({ kept.n, ticks, h[2].state, table.concat(said, ", ") }) end
+          return h[1]
+        end }]]
+    local t = load(body)
+    t:advance(35)
+    assert.same({ 1, 3, "up", "a up, b up, c up" }, t:call("GET", "said"))
+    t:call("SET", "k", "v")
+    assert.same({ 1, 3, "down", "a up, b up, c up, b down" }, t:call("GET", "said"))
+    t:down("c")
+    t:advance(21)
+    assert.same({ 1, 5, "up", "a up, b up, c up, b down, c down, b up" }, t:call("GET", "said"))
+    t:reload(dir .. "/router.lua", { hosts = { "a", "b", "c" } })
+    t:advance(11)
+    assert.same({ 2, 1, "up", "" }, t:call("GET", "said"))
+    assert.has_error(function() load((body:gsub("== h%[1%]", "== h[2]"))) end)
+  end)
 end)

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/stats.h"
+#include "net/alarm.h"
 #include "proxy/client.h"
 #include "proxy/join.h"
 #include "proxy/link.h"
@@ -13,9 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Seconds after which those who watch hosts are told of changes, which gather meanwhile. */
-static const double HOST_NEWS = 0.005;
-enum { HOST_LOG_BURST = 10 };
+/* HOST_PROMPT: those who watch hosts are told so often in one step of the clock, then what changes gathers:
+ * they may be the cause of it. */
+enum { HOST_LOG_BURST = 10, HOST_PROMPT = 8 };
 
 static const char *text_or_nothing(const char *text)
 {
@@ -203,11 +204,14 @@ void host_send(struct host *host, struct request *request)
 
 void host_changed(const struct host *host)
 {
-    ev_timer *watch = host->proxy ? host->proxy->host_watch : NULL;
-    if (!watch || ev_is_active(watch))
+    struct proxy *proxy = host->proxy;
+    if (!proxy || !proxy->host_watch || alarm_is_set(proxy->host_watch))
         return;
-    ev_timer_set(watch, HOST_NEWS, 0.);
-    ev_timer_start(host->proxy->loop, watch);
+    if (proxy->host_news != proxy->clock)
+        proxy->host_news_count = 0;
+    proxy->host_news = proxy->clock;
+    bool prompt = proxy->host_news_count++ < HOST_PROMPT;
+    alarm_set(proxy->loop, proxy->host_watch, prompt ? 0 : PROXY_CLOCK_STEP);
 }
 
 static void host_mark(struct host *host, bool down)

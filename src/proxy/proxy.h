@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct alarm;
 struct client;
 struct generation;
 struct host;
@@ -26,7 +27,9 @@ struct proxy {
     struct ev_loop *loop;
     struct generation *generation; /* the current one */
     struct host *hosts;            /* registry */
-    ev_timer *host_watch;          /* is started when a host may have changed; NULL: nobody wants to know */
+    struct alarm *host_watch;      /* is set when a host may have changed; NULL: nobody wants to know */
+    double host_news;              /* clock when it was set last, */
+    uint32_t host_news_count;      /* and how often in that step of the clock */
     struct lesson *lessons;        /* what has been learned, by cluster */
     struct listener *listeners;
     struct hub *hubs; /* what clients listen to, one for each cluster where anybody has */

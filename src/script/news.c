@@ -9,11 +9,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-static void on_look(struct ev_loop *loop, ev_timer *watcher, int events)
+static void on_look(void *owner)
 {
-    (void)loop;
-    (void)events;
-    news_look(watcher->data);
+    news_look(owner);
 }
 
 static void news_add(struct news *news, const struct cluster *cluster)
@@ -38,8 +36,7 @@ static struct news *news_of(struct script *script)
     news->items = xcalloc(count, sizeof *news->items);
     for (uint32_t i = 0; i < generation->count; i++)
         news_add(news, generation->clusters[i]);
-    ev_timer_init(&news->look, on_look, 0., 0.);
-    news->look.data = script;
+    alarm_init(&news->look, on_look, script);
     return news;
 }
 
@@ -155,7 +152,7 @@ void news_end(struct script *script)
     if (script->proxy->host_watch == &news->look)
         script->proxy->host_watch = NULL;
     if (news->items)
-        ev_timer_stop(script->proxy->loop, &news->look);
+        alarm_stop(script->proxy->loop, &news->look);
 }
 
 void news_deinit(struct news *news)

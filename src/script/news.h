@@ -5,9 +5,9 @@
  * force holds when it is in force itself. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+#include "net/alarm.h"
 #include "proxy/host.h"
 
-#include <ev.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -25,7 +25,7 @@ struct news {
     struct news_item *items; /* owned; NULL until they are needed */
     uint32_t count;
     bool wanted; /* by a function of on_host */
-    ev_timer look;
+    struct alarm look;
 };
 
 /* Somebody wants to know from now on. */

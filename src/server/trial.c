@@ -393,10 +393,22 @@ static bool serve(struct trial *trial, const char *folder, const struct generati
     return fine;
 }
 
+/* As the loader does, in a state that serves nobody: that is where the hooks check run. */
+static bool check(const char *config, char **problems)
+{
+    struct generation *generation = generation_build(NULL, config, NULL, problems);
+    if (!generation)
+        return false;
+    generation_unref(generation);
+    return true;
+}
+
 bool trial_load(struct trial *trial, const char *config, const char *folder, char **problems)
 {
     static const struct packed from_disk;
     area_enter(trial->area);
+    if (!check(config, problems))
+        return false;
     struct generation *generation = generation_build(trial->proxy, config, &from_disk, problems);
     if (!generation)
         return false;
