@@ -3,7 +3,8 @@
 --
 --   hook.setup(native)
 --   hook.retry(next, fn)      fn(req, failed_host, reason) -> target, or nil to give up; asked when the
---                             host that `next` led to is away or lost; next: the number of a target
+--                             host that `next` led to is away or lost; next: the number of a target;
+--                             where: a third argument, the place that messages name instead of fn's
 --   hook.on_reply(next, fn)   fn(req, reply) -> nil, or what the client gets instead
 --
 -- Both return the number of a target, or nil, message.
@@ -34,8 +35,11 @@ local function place_of(name, fn)
   return place
 end
 
-function M.retry(next_id, fn)
-  local place, message = place_of("retry", fn)
+function M.retry(next_id, fn, where)
+  local place, message = where, nil
+  if not where then
+    place, message = place_of("retry", fn)
+  end
   if not place then
     return nil, message
   end

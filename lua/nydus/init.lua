@@ -9,6 +9,8 @@
 --   nydus.reply(value) error(text) null status(text)   an answer without a host
 --   nydus.prefix{ ["user:"] = t, default = t }         by the longest prefix of the key
 --   nydus.command{ GET = t, read = t, write = t, default = t }
+--   nydus.router_class{ … }                            a router in the form of Nydus, the Python toolkit: see
+--                                                      nydus.router_class
 --   nydus.all split failover hedge shadow limit cache rewrite
 --                                                      targets that act: see nydus.actions
 --   nydus.counter gauge histogram limiter shared       of all workers together: see nydus.series,
@@ -26,6 +28,7 @@ local limiter = require("nydus.limiter")
 local log = require("nydus.log")
 local reader = require("nydus.config.reader")
 local reply = require("nydus.reply")
+local router_class = require("nydus.router_class")
 local router_options = require("nydus.config.router")
 local schema = require("nydus.config.schema")
 local series = require("nydus.series")
@@ -366,6 +369,7 @@ function M.create(native)
   shared.add(api, native)
   log.add(api, native)
   clock.add(api)
+  router_class.add(api, native)
   require("nydus.host").setup(native)
   target.methods.cluster = { host = find_host, list = list_hosts }
   target.methods.router = { pick = make_pick(native) }
