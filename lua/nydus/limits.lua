@@ -128,11 +128,11 @@ local function limited_rawset(list, key, value)
   return set(list, key, value)
 end
 
-local function limited_date(format, time)
-  if type(format) == "string" and #format > M.DATE then
+local function limited_date(text, time)
+  if type(text) == "string" and #text > M.DATE then
     too_much("os.date", ("a format of more than %d bytes"):format(M.DATE))
   end
-  return date(format, time)
+  return date(text, time)
 end
 
 local function replace(library, functions)

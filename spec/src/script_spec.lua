@@ -279,6 +279,23 @@ describe("script", function()
       s:close()
     end)
 
+    it("that grows a little with every request comes to an end, too", function()
+      local s = script.new({ memory = 8 * 1024 * 1024, router = HEAD .. [[
+        local kept = {}
+        return function(req)
+          if req:prefix("leak") then kept[#kept + 1] = ("x"):rep(20000) .. #kept end
+          return cluster.hosts[1]
+        end]] })
+      local served = 0
+      for _ = 1, 1000 do
+        served = served + (s:routes({ { "GET", "leak" }, { "GET", "a" } })[2] == "host a" and 1 or 0)
+      end
+      assert.is_true(served > 400)
+      assert.is_true(tonumber(support.lib().script_memory_used(s.c)) < 13 * 1024 * 1024)
+      assert.matches("is quarantined since .* not enough memory", s:route("GET", "a"))
+      s:close()
+    end)
+
     it("that a script keeps full is refused without a collection each time", function()
       local s = script.new({ memory = 8 * 1024 * 1024, router = HEAD .. [[
         local kept = {}

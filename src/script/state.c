@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "script/state.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "script/module.h"
@@ -16,6 +17,9 @@
  * compiled code. So a script that goes beyond the limit gets its memory still,
  * and is stopped where it looks at the guard next; only a multiple is refused. */
 enum { STATE_HARD = 4 };
+
+/* Nanoseconds until a heap that is full of what scripts keep is looked through again. */
+#define STATE_FULL UINT64_C(1000000000)
 
 static bool state_refuses(struct state *state, size_t more)
 {
@@ -104,8 +108,24 @@ void state_deinit(struct state *state)
     free(state->lua_dir);
 }
 
+/* What one call may use: the limit, and where scripts keep about as much, some
+ * more, for the calls that keep nothing. What is kept a little at a time comes to
+ * an end at `most`, and with it nearly every call: the quarantine's affair. */
+static void state_allow(struct state *state)
+{
+    size_t room = state->limit / 16, most = state->limit + state->limit / 2;
+    if (state->used + room > most && clock_ns() >= state->full_until) {
+        heap_collect(state);
+        if (state->used + room > most)
+            state->full_until = clock_ns() + STATE_FULL;
+    }
+    state->allowed = state->used + room < most ? state->used + room : most;
+    if (state->allowed < state->limit)
+        state->allowed = state->limit;
+}
+
 /* Scripts that keep more than the limit are interpreted: there an error of
- * memory is harmless. What a request that keeps nothing needs, it gets. */
+ * memory is harmless. */
 static void state_weigh(struct state *state)
 {
     if (state->used > state->limit && !state->interpreted)
@@ -116,7 +136,7 @@ static void state_weigh(struct state *state)
         luaJIT_setmode(state->L, 0, LUAJIT_MODE_ENGINE | (over ? LUAJIT_MODE_OFF : LUAJIT_MODE_ON));
     }
     state->interpreted = over;
-    state->allowed = over ? state->used + state->limit / 16 : state->limit;
+    state_allow(state);
 }
 
 int state_call(struct state *state, int arguments, int results, const int32_t *step, int32_t milliseconds)

@@ -12,6 +12,7 @@ struct state {
     char *lua_dir;      /* owned */
     size_t used, limit; /* bytes */
     size_t allowed;     /* bytes at which this state_call is stopped */
+    uint64_t full_until; /* clock_ns: no full collection before */
     bool limited;       /* only code that runs in state_call is held to the limit */
     bool interpreted;   /* the JIT compiler is off, as scripts keep more than the limit */
     bool full;          /* the last state_call wanted more than the limit: LUA_ERRMEM if it failed */
