@@ -16,6 +16,7 @@
 --   nydus.counter gauge histogram limiter shared       of all workers together: see nydus.series,
 --                                                      nydus.limiter, nydus.shared
 --   nydus.now random log                               see nydus.clock, nydus.log
+--   nydus.flow call spawn cast any wait_all sleep lock task   functions that may wait: see nydus.flow
 --   nydus.every after on_host                          what happens without a request: see nydus.events
 --   host.state host:down() host:up()                   see nydus.host
 --   nydus.kept                                         what is handed to the next configuration: see nydus.keep
@@ -24,6 +25,7 @@
 local actions = require("nydus.actions")
 local clock = require("nydus.clock")
 local events = require("nydus.events")
+local flow = require("nydus.flow")
 local limiter = require("nydus.limiter")
 local log = require("nydus.log")
 local reader = require("nydus.config.reader")
@@ -364,6 +366,7 @@ function M.create(native)
   make_answers(native, api)
   actions.add(api, native)
   events.add(api, native)
+  flow.add(api, native)
   series.add(api, native)
   limiter.add(api, native)
   shared.add(api, native)

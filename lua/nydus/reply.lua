@@ -8,6 +8,7 @@
 --   reply.null             nil as a value
 --   reply.loose(bytes)     a reply that was made during a decision
 --   reply.is_loose(value)
+--   reply.is_value(value)  is it null, or a status?
 local M = {}
 
 local MAX_DEPTH = 32
@@ -32,6 +33,10 @@ end
 
 function M.is_loose(value)
   return getmetatable(value) == Loose
+end
+
+function M.is_value(value)
+  return value == M.null or getmetatable(value) == Status
 end
 
 local function is_line(text)

@@ -8,6 +8,7 @@
 --   request.setup(native)   gives the types their fields and methods
 local abi = require("nydus.abi")
 local ffi = require("ffi")
+local flow = require("nydus.flow")
 local suggest = require("nydus.config.suggest")
 
 local M = {}
@@ -168,6 +169,9 @@ local function setup_request(native)
 
   local fields = make_fields(command_names(native), native.flags())
   local methods = make_methods(batch, native.hashes(), current)
+  for name, method in pairs(flow.methods(native, current)) do
+    methods[name] = method
+  end
   local client_t = ffi.typeof("struct nydus_client *")
   local has_client = batch.has_client
 

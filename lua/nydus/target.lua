@@ -8,6 +8,7 @@
 --   target.info(value)             its table
 --   target.id(value)               the number for anything that may stand for a target, making
 --                                  what has to be made; or nil, message
+--   target.late_id(value)          the same when it is asked for again and again, by decisions and flows
 --   target.list_id(list)           a list that a decision returned, made once for every content
 --   target.place(fn)               where a function stands, "routers/tenant.lua:12"; nil: in C
 --   target.functions               those that were taken at load, in order
@@ -294,6 +295,13 @@ local function item_id(item, depth)
     return reply_id(item.bytes)
   end
   return M.id(item, depth + 1)
+end
+
+function M.late_id(value)
+  if reply.is_loose(value) then
+    return reply_id(value.bytes)
+  end
+  return M.id(value)
 end
 
 local function new_list(list, depth)

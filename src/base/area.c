@@ -32,6 +32,7 @@ static const struct kind {
     [AREA_HISTOGRAM] = {"histogram", AREA_COUNTER, AREA_HISTOGRAM, 64},
     [AREA_LIMITER] = {"limiter", AREA_LIMITER, AREA_LIMITER, 256},
     [AREA_DICTIONARY] = {"shared dictionary", AREA_DICTIONARY, AREA_DICTIONARY, 256},
+    [AREA_CLAIMS] = {"table of locks", AREA_CLAIMS, AREA_CLAIMS, 1},
 };
 
 static struct area *area;

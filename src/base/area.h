@@ -11,7 +11,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum area_kind { AREA_COUNTER, AREA_GAUGE, AREA_HISTOGRAM, AREA_LIMITER, AREA_DICTIONARY, AREA_KINDS };
+enum area_kind {
+    AREA_COUNTER,
+    AREA_GAUGE,
+    AREA_HISTOGRAM,
+    AREA_LIMITER,
+    AREA_DICTIONARY,
+    AREA_CLAIMS,
+    AREA_KINDS
+};
 
 enum {
     AREA_NAME = 128,               /* bytes of a name, with its NUL */

@@ -12,6 +12,7 @@
 #include "proxy/listener.h"
 #include "proxy/login.h"
 #include "proxy/measure.h"
+#include "proxy/order.h"
 #include "proxy/pause.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
@@ -45,7 +46,7 @@ struct cluster *client_cluster(const struct client *client)
     return client->listener->cluster;
 }
 
-static void client_mark_dirty(struct client *client)
+void client_stir(struct client *client)
 {
     if (client->dirty || client->dead)
         return;
@@ -70,12 +71,18 @@ static bool client_is_stuck(const struct client *client)
     return session_blocks(client) || client->paused;
 }
 
+/* Are there flows of its own, which would go on without it? */
+static bool client_has_flows(const struct client *client)
+{
+    return client->order && order_is_open(client);
+}
+
 static bool client_may_read(const struct client *client)
 {
     if (client->eof || client->closing)
         return false;
     if (client->hold)
-        return client_is_stuck(client) && intake_has_room(client);
+        return (client_is_stuck(client) || client_has_flows(client)) && intake_has_room(client);
     return !client->resume && client_has_room(client);
 }
 
@@ -189,7 +196,7 @@ void client_done(struct request *request, const struct reply *reply)
     }
     client_pop(client);
     client_deliver_kept(client);
-    client_mark_dirty(client);
+    client_stir(client);
     client_check_unread(client, reply->size);
 }
 
@@ -207,7 +214,7 @@ static bool client_hears(struct client *client)
         client_close(client, "its unread messages exceed max_reply_buffer, or 32 MB");
         return false;
     }
-    client_mark_dirty(client);
+    client_stir(client);
     return true;
 }
 
@@ -245,7 +252,9 @@ static void client_readable(struct client *client)
     }
     if (status == INTAKE_END) {
         client->eof = true;
-        client_mark_dirty(client);
+        client_stir(client);
+        if (client_has_flows(client))
+            order_eof(client);
     }
     client_watch(client);
 }
@@ -256,7 +265,7 @@ static void client_event(struct ev_loop *loop, ev_io *watcher, int events)
     struct client *client = watcher->data;
     if (events & EV_WRITE) {
         client->blocked = false;
-        client_mark_dirty(client);
+        client_stir(client);
     }
     if ((events & EV_READ) && client_may_read(client))
         client_readable(client);
@@ -264,17 +273,30 @@ static void client_event(struct ev_loop *loop, ev_io *watcher, int events)
 
 void client_hold(struct client *client)
 {
-    client->hold = true;
+    client->hold |= HOLD_COMMAND;
 }
 
 void client_release(struct client *client)
 {
-    client->hold = false;
-    client_mark_dirty(client);
+    client->hold &= (uint8_t)~HOLD_COMMAND;
+    client_stir(client);
+}
+
+void client_hold_back(struct client *client)
+{
+    client->hold |= HOLD_ORDER;
+}
+
+void client_let_go(struct client *client)
+{
+    client->hold &= (uint8_t)~HOLD_ORDER;
+    client_stir(client);
 }
 
 void client_resume(struct client *client)
 {
+    if (client->order && !client->dead)
+        order_go_on(client);
     if (client->dead || client->hold || !client->resume)
         return;
     client->resume = false;
@@ -285,7 +307,7 @@ void client_finish(struct client *client)
 {
     client->closing = true;
     intake_drop(client);
-    client_mark_dirty(client);
+    client_stir(client);
 }
 
 void client_drain(struct client *client)
@@ -296,7 +318,11 @@ void client_drain(struct client *client)
     }
     if (client_may_read(client))
         client_readable(client);
-    if (!client->dead)
+    if (client->dead)
+        return;
+    if (client->hold & HOLD_ORDER) /* what has arrived waits for a flow */
+        client->eof = true;
+    else
         client_finish(client);
 }
 
@@ -338,7 +364,8 @@ bool client_turn_end(struct client *client)
         client_close(client, client->eof ? "it closed the connection" : "QUIT or protocol error");
     else
         client_watch(client);
-    return client->resume && !client->hold && !client->dead; /* released just now */
+    return (client->resume && !client->hold && !client->dead) || /* released just now */
+           (client->order && order_is_stirred(client));
 }
 
 /* A client that blocks and has sent more than is read ahead: has it gone? */
@@ -437,6 +464,7 @@ void client_close(struct client *client, const char *reason)
     client_orphan_requests(client);
     session_leave(client);
     pause_leave(client);
+    order_leave(client);
     subscriber_drop(client);
     if (client->slotted && client->proxy->generation)
         target_set_leave(client->proxy->generation->set, client->id);
@@ -454,6 +482,7 @@ void client_close(struct client *client, const char *reason)
 void client_destroy(struct client *client)
 {
     intake_drop(client);
+    order_destroy(client->order);
     listener_release(client->listener);
     free(client->name);
     free(client->library);

@@ -18,6 +18,7 @@ struct account;
 struct cluster;
 struct command;
 struct listener;
+struct order;
 struct proxy;
 struct session;
 struct subscriber;
@@ -30,6 +31,12 @@ struct input {
 
 /* CLIENT REPLY */
 enum client_mute { MUTE_NONE, MUTE_NEXT, MUTE_ALL };
+
+/* Why later commands wait, in bits. */
+enum client_hold {
+    HOLD_COMMAND = 1, /* for one that is not simply routed: client_hold */
+    HOLD_ORDER = 2    /* for flows: see order.h */
+};
 
 struct client {
     struct stream stream;
@@ -44,6 +51,7 @@ struct client {
     const struct command *command;   /* the last one it sent that there is; NULL: none yet */
     const struct account *account;   /* whose rights it has, see login.h; NULL: nobody asks */
     struct request *paused;          /* waits for the end of CLIENT PAUSE; NULL: none does */
+    struct order *order;             /* what waits for flows of its own; NULL: it has had none */
     char *name;                      /* CLIENT SETNAME; NULL: none */
     char *library, *library_version; /* CLIENT SETINFO; NULL: none */
     uint64_t id;
@@ -56,7 +64,7 @@ struct client {
     uint8_t waited;         /* turns that replies have been held back for company */
     bool slotted; /* a router script keeps values for it */
     bool dirty;
-    bool hold;    /* later commands wait until client_release; nothing is read, unless a command blocks */
+    uint8_t hold; /* enum client_hold; not 0: later commands wait, little or nothing is read */
     bool resume;  /* there is input that was held back */
     bool blocked; /* the socket takes no more for now */
     bool eof;     /* the peer will send no more */
@@ -82,6 +90,11 @@ void client_drain(struct client *client);
 /* Holds the commands behind the present one, and lets them go on. */
 void client_hold(struct client *client);
 void client_release(struct client *client);
+/* The same for proxy/order. */
+void client_hold_back(struct client *client);
+void client_let_go(struct client *client);
+/* It has something to decide at the turn's end. */
+void client_stir(struct client *client);
 
 /* Puts a request at the end of the queue, to be answered through client_done. */
 void client_queue(struct client *client, struct request *request);

@@ -9,6 +9,7 @@
 #include "proxy/join.h"
 #include "proxy/keyless.h"
 #include "proxy/link.h"
+#include "proxy/order.h"
 #include "proxy/policy.h"
 #include "proxy/split.h"
 #include "resp/keys.h"
@@ -277,6 +278,14 @@ static void dispatch_by(struct request *request, action_send *send)
         dispatch_leaf(request);
 }
 
+void dispatch_routed(struct request *request)
+{
+    if (request->multiple)
+        split_dispatch(request, request->query.target);
+    else
+        dispatch_leaf(request);
+}
+
 static void dispatch_one(struct request *request)
 {
     target_draw++;
@@ -317,10 +326,9 @@ void dispatch_batch(struct request **requests, size_t count)
         dispatch_route(queries, single);
         for (size_t i = 0; i < here; i++) {
             struct request *request = requests[first + i];
-            if (request->multiple)
-                split_dispatch(request, request->query.target);
-            else
-                dispatch_leaf(request);
+            if (request->client && request->client->order && order_keeps(request))
+                continue;
+            dispatch_routed(request);
         }
     }
 }

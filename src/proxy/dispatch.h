@@ -21,6 +21,9 @@ void dispatch_settle(struct query **queries, size_t count, bool acting);
 /* Sends a request to the leaf in its query.target, or fails it when there is none. */
 void dispatch_leaf(struct request *request);
 
+/* Sends a request of dispatch_batch, which has been routed. */
+void dispatch_routed(struct request *request);
+
 /* Answers with what a router script has made, which was written before it was known for whom. */
 void dispatch_reply(struct request *request, const char *bytes, size_t size);
 

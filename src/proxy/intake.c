@@ -15,6 +15,7 @@
 #include "proxy/listener.h"
 #include "proxy/local.h"
 #include "proxy/login.h"
+#include "proxy/order.h"
 #include "proxy/pause.h"
 #include "proxy/policy.h"
 #include "proxy/proxy.h"
@@ -156,12 +157,15 @@ static __attribute__((noinline)) bool intake_admits(struct client *client, struc
 static enum local_verdict intake_local(struct client *client, struct batch *batch, struct request *request,
                                        const struct resp_request *scan)
 {
-    if (policy_of(request->query.command)->sends)
+    bool sends = policy_of(request->query.command)->sends;
+    if (sends)
         batch_flush(batch);
     if (client->dead) { /* what was flushed has closed it, and left the request to nobody */
         request_fail(request, FAILURE_LOCAL, "ERR its client has gone");
         return LOCAL_ANSWERED;
     }
+    if (sends && client->order && order_keeps_alone(client, request))
+        return LOCAL_ANSWERED;
     return local_handle(client, request, scan);
 }
 
@@ -219,7 +223,7 @@ void intake_again(struct client *client, struct request *request)
     struct batch batch;
     struct resp_request scan = {0};
     batch.count = 0;
-    client->hold = false;
+    client->hold &= (uint8_t)~HOLD_COMMAND;
     resp_scan_request(&scan, request->query.bytes, request->query.size, UINT32_MAX);
     if (!request->query.command)
         intake_request(client, &batch, request, &scan);
@@ -227,7 +231,7 @@ void intake_again(struct client *client, struct request *request)
              (!client->account || intake_admits(client, request, &scan)))
         intake_run(client, &batch, request, &scan);
     batch_flush(&batch);
-    if (!client->hold && !client->dead) /* it may wait once more */
+    if (!(client->hold & HOLD_COMMAND) && !client->dead) /* it may wait once more */
         client_release(client);
 }
 

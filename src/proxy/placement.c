@@ -104,6 +104,10 @@ static void find_by_router(const struct cluster *cluster, struct query *query)
     else if (leaf && leaf->kind == TARGET_ROUTER)
         snprintf(error_text, sizeof error_text, "ERR HostListExhausted: no host of cluster %s is up",
                  cluster->name);
+    else if (leaf && leaf->kind == TARGET_ACTION)
+        snprintf(error_text, sizeof error_text,
+                 "ERR a subscription needs one host, but the router has a %s for it",
+                 leaf->action.action->name);
     else if (query->error)
         snprintf(error_text, sizeof error_text, "%s", query->error);
     else

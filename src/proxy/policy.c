@@ -35,8 +35,8 @@ uint8_t policy_index[COMMAND_IDS];
 /* Does one of the hosts begin to count databases elsewhere than at 0? MOVE would name another then. */
 static bool databases_shifted(const struct call *call)
 {
-    const struct cluster *cluster = client_cluster(call->client);
-    for (uint32_t i = 0; cluster && i < cluster->count; i++) {
+    const struct cluster *cluster = call->request->cluster;
+    for (uint32_t i = 0; i < cluster->count; i++) {
         if (cluster->hosts[i]->options.db != 0) {
             return true;
         }

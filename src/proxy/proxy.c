@@ -44,6 +44,38 @@ static struct client *take_dirty_clients(struct proxy *proxy)
     return late ? late : list;
 }
 
+void proxy_run_errand(struct proxy *proxy, struct errand *errand)
+{
+    if (errand->waits)
+        return;
+    errand->waits = true;
+    errand->next = proxy->errands;
+    proxy->errands = errand;
+}
+
+void proxy_drop_errand(struct proxy *proxy, struct errand *errand)
+{
+    struct errand **place = &proxy->errands;
+    while (*place && *place != errand)
+        place = &(*place)->next;
+    if (*place)
+        *place = errand->next;
+    errand->waits = false;
+}
+
+/* Those that come meanwhile wait for the next turn. */
+static void run_errands(struct proxy *proxy)
+{
+    struct errand *errands = proxy->errands;
+    proxy->errands = NULL;
+    while (errands) {
+        struct errand *errand = errands;
+        errands = errand->next;
+        errand->waits = false;
+        errand->run(errand);
+    }
+}
+
 static void resume_clients(struct proxy *proxy)
 {
     for (struct client *client = proxy->dirty_clients, *next; client; client = next) {
@@ -123,6 +155,7 @@ static void turn_end(struct ev_loop *loop, ev_prepare *watcher, int events)
     (void)events;
     struct proxy *proxy = watcher->data;
     hub_turn_end(proxy);
+    run_errands(proxy);
     resume_clients(proxy);
     flush_links(proxy);
     turnout_turn_end(proxy);
@@ -131,7 +164,7 @@ static void turn_end(struct ev_loop *loop, ev_prepare *watcher, int events)
     flush_links(proxy); /* what closing clients and retries have left */
     bury_dead(proxy);
     check_drained(proxy);
-    if (waiting || proxy->dirty_clients)
+    if (waiting || proxy->dirty_clients || proxy->errands)
         ev_idle_start(loop, &proxy->spin);
     else
         ev_idle_stop(loop, &proxy->spin);

@@ -23,6 +23,13 @@ struct request;
 enum { PROXY_READ_SIZE = 64 * 1024 }; /* one read, and so one fair turn of a connection */
 #define PROXY_CLOCK_STEP 0.05          /* seconds between two steps of the clock */
 
+/* What is to be done once, before the replies of this turn are written. Stands in what its maker keeps. */
+struct errand {
+    struct errand *next;
+    void (*run)(struct errand *errand);
+    bool waits;
+};
+
 struct proxy {
     struct ev_loop *loop;
     struct generation *generation; /* the current one */
@@ -43,6 +50,7 @@ struct proxy {
     struct client *late_clients;  /* dirty ones that have to wait for the next turn, first in, first out */
     struct client *dirty_clients; /* have something to write or to decide at the turn's end */
     struct link *dirty_links;
+    struct errand *errands;
     struct client *dead_clients; /* freed at the turn's end */
     struct link *dead_links;
     uint32_t slot; /* of its worker: its row on the board */
@@ -78,6 +86,10 @@ void proxy_adopt(struct proxy *proxy, struct generation *generation);
 void proxy_listen(struct proxy *proxy, int fd, const char *text, const char *cluster);
 /* Stops accepting on the address; its clients stay. */
 void proxy_unlisten(struct proxy *proxy, const char *text);
+
+/* One that waits already is fine; so is taking back one that does not. */
+void proxy_run_errand(struct proxy *proxy, struct errand *errand);
+void proxy_drop_errand(struct proxy *proxy, struct errand *errand);
 
 /* Stops accepting, answers what is in flight, closes idle clients; calls
  * `drained` when none is left, or after `deadline` seconds with what is left closed. */

@@ -89,6 +89,7 @@ struct request *request_part(struct whole *whole, uint32_t number, request_done 
     part->query.client = request->query.client;
     part->query.db = request->query.db;
     part->query.resp = request->query.resp;
+    part->query.flows = request->query.flows;
     part->arrived = request->arrived;
     part->done = done;
     part->whole = whole;

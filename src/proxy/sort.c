@@ -13,7 +13,7 @@
 static struct query sort_route(const struct call *call, struct resp_arg key)
 {
     struct query query = call->request->query, *pointer = &query;
-    query.target = client_cluster(call->client)->root;
+    query.target = call->request->cluster->root;
     query.nkeys = 1;
     query.key = key;
     dispatch_settle(&pointer, 1, false);
@@ -54,10 +54,9 @@ bool sort_next_pattern(const char *bytes, struct resp_cursor *cursor, struct res
 
 bool sort_scatters(const struct call *call)
 {
-    const struct cluster *cluster = client_cluster(call->client);
     struct resp_cursor cursor = call_args(call, 2);
     struct resp_arg word, pattern;
-    if (!cluster || cluster->count < 2) {
+    if (call->request->cluster->count < 2) {
         return false;
     }
     while (sort_next_pattern(call->request->query.bytes, &cursor, &word, &pattern)) {

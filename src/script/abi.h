@@ -104,7 +104,7 @@ struct nydus_batch {
     const void *owner;
     int32_t (*host_state)(const void *owner, int32_t target);
     int32_t out[NYDUS_BATCH];
-    struct nydus_view views[NYDUS_BATCH];
+    struct nydus_view views[NYDUS_BATCH + 1]; /* the last is that of the flow that runs */
 };
 
 /* ---- what scripts share with all workers, and the clock; see base/series.h, base/limiter.h ---- */

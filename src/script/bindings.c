@@ -54,6 +54,7 @@ void bindings_push(struct script *script)
     bind_time(script);
     bind_trial(script);
     bind_state(script);
+    bind_flow(script);
     lua_pushstring(L, script_abi_text);
     lua_setfield(L, -2, "abi");
     lua_pushlightuserdata(L, script->decider.batch);

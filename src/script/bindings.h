@@ -5,6 +5,7 @@
 #include "proxy/cluster.h"
 #include "script/callbacks.h"
 #include "script/decide.h"
+#include "script/flow.h"
 #include "script/hook.h"
 #include "script/news.h"
 
@@ -15,6 +16,7 @@ struct script {
     struct callbacks callbacks;
     struct news news;
     struct hooks hooks;
+    struct flows flows;
     struct generation *generation; /* NULL until script_bind */
     struct proxy *proxy;           /* NULL: the generation serves nobody (checks, specs) */
     int runtime;                   /* references in the registry: nydus.runtime, */
@@ -44,6 +46,7 @@ void bind_strings(struct script *script);
 void bind_time(struct script *script);
 void bind_trial(struct script *script);
 void bind_state(struct script *script);
+void bind_flow(struct script *script);
 
 /* The target whose number is argument `i`. */
 struct target *bind_target(lua_State *L, int i);

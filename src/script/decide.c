@@ -33,15 +33,20 @@ void decider_deinit(struct decider *decider)
     free(decider->batch);
 }
 
-/* "ERR router: …": one line, without control characters, not too long. */
-static const char *error_line(struct decider *decider, const char *text)
+size_t decider_line(const char *text, char *line, size_t room)
 {
-    char line[DECIDE_ERROR_SIZE + 32];
-    int size = snprintf(line, sizeof line, "ERR router: %.*s", DECIDE_ERROR_SIZE, text);
+    int size = snprintf(line, room, "ERR router: %.*s", DECIDE_ERROR_SIZE, text);
     for (int i = 0; i < size; i++)
         if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
             line[i] = ' ';
-    const char *kept = scrap_text(&decider->scrap, line, (size_t)size);
+    return (size_t)size;
+}
+
+static const char *error_line(struct decider *decider, const char *text)
+{
+    char line[DECIDE_ERROR_SIZE + 32];
+    size_t size = decider_line(text, line, sizeof line);
+    const char *kept = scrap_text(&decider->scrap, line, size);
     return kept ? kept : "ERR router: too many errors";
 }
 
@@ -94,19 +99,18 @@ static void describe_error(const struct state *state, const char *name, const ch
     snprintf(text, size, "%s%s", at > said ? name : "", at);
 }
 
-/* The words for what the call ended with, in `text`. */
-static void describe(struct decider *decider, const struct target *function, int status, char *text,
-                     size_t size)
+void decider_describe(struct decider *decider, const char *name, int status, int milliseconds, char *text,
+                      size_t size)
 {
     struct state *state = decider->state;
-    const char *name = function->function.name, *said = state_error(state);
+    const char *said = state_error(state);
     if (state->stopped) {
         decider->counters.stops++;
         stats->script_stops++;
         if (lua_type(state->L, -1) == LUA_TSTRING && strstr(said, stopped_words))
             describe_error(state, name, said, text, size);
         else
-            snprintf(text, size, "%s: %s %d ms", name, stopped_words, GUARD_STEP_LIMIT);
+            snprintf(text, size, "%s: %s %d ms", name, stopped_words, milliseconds);
     } else if (status == LUA_ERRMEM) {
         decider->counters.memory_errors++;
         snprintf(text, size, "%s: not enough memory (router_memory is %zu bytes)", name, state->limit);
@@ -133,7 +137,7 @@ static bool batch_error(struct decider *decider, const struct target *function, 
     struct nydus_batch *batch = decider->batch;
     lua_State *L = decider->state->L;
     char text[512];
-    describe(decider, function, status, text, sizeof text);
+    decider_describe(decider, function->function.name, status, GUARD_STEP_LIMIT, text, sizeof text);
     lua_settop(L, 0);
     struct query *query = queries[batch->cur];
     query_fail(decider, query, text);

@@ -34,5 +34,11 @@ struct decider {
 void decider_init(struct decider *decider, struct state *state);
 void decider_deinit(struct decider *decider);
 
+/* The words for what a call of that function ended with, the error being on top of the stack; counts it. */
+void decider_describe(struct decider *decider, const char *name, int status, int milliseconds, char *text,
+                      size_t size);
+/* "ERR router: …" in `line` (256 bytes are enough): without control characters, not too long. */
+size_t decider_line(const char *text, char *line, size_t room);
+
 /* As target_set.decide asks for, with the decider as context. */
 void decide(void *context, const struct target *function, struct query **queries, size_t count);

@@ -112,6 +112,7 @@ void script_destroy(struct script *script)
         return;
     callbacks_wake(&script->callbacks, INFINITY);
     news_deinit(&script->news);
+    flows_deinit(&script->flows);
     state_deinit(&script->state);
     decider_deinit(&script->decider);
     free(script);
@@ -195,7 +196,7 @@ void script_bind(struct script *script, struct generation *generation)
     guard_setup(); /* this may be another process than the one that made the state */
     script->generation = generation;
     script->decider.set = generation->set;
-    script->proxy = generation_proxy(generation);
+    script->proxy = script->flows.proxy = generation_proxy(generation);
     script->decider.loop = script->callbacks.loop = script->proxy ? script->proxy->loop : NULL;
     generation->set->decide = decide;
     generation->set->context = &script->decider;
@@ -284,6 +285,7 @@ void script_begin(struct script *script)
 {
     script->in_force = true;
     callbacks_begin(script);
+    flows_begin(&script->flows);
     news_begin(script);
 }
 
@@ -294,6 +296,12 @@ void script_leave(struct script *script)
     script->in_force = false;
     news_end(script);
     callbacks_end(script);
+    flows_leave(&script->flows);
+}
+
+void script_leave_all(void)
+{
+    flows_end_all();
 }
 
 void script_advance(struct script *script, double seconds)

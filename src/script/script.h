@@ -92,6 +92,8 @@ void script_begin(struct script *script);
 /* It has been replaced, or the worker leaves: no timer goes on, its scripts are told. It may still be
  * asked for decisions. Nothing happens to one that is not in force. */
 void script_leave(struct script *script);
+/* The worker leaves: no flow of any generation goes on. */
+void script_leave_all(void);
 /* For a generation without a loop: so many seconds go by. */
 void script_advance(struct script *script, double seconds);
 

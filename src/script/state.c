@@ -139,30 +139,53 @@ static void state_weigh(struct state *state)
     state_allow(state);
 }
 
-int state_call(struct state *state, int arguments, int results, const int32_t *step, int32_t milliseconds)
+/* What the call that this one is made inside of goes on with. */
+struct outer {
+    struct nydus_guard guard;
+    bool full;
+};
+
+static struct outer state_enter(struct state *state, const int32_t *step, int32_t milliseconds)
 {
-    const struct nydus_guard outer = guard; /* of the call that this one is made inside of */
-    bool outer_full = state->full;
-    if (!outer.limit)
+    const struct outer outer = {.guard = guard, .full = state->full};
+    if (!outer.guard.limit)
         state_weigh(state);
     state->limited = true;
     state->c_stack = __builtin_frame_address(0);
     state->full = false;
     state->running = true;
     guard_enter(step, milliseconds);
-    int status = lua_pcall(state->L, arguments, results, 0);
+    return outer;
+}
+
+/* Lua has returned with that status. */
+static int state_leave(struct state *state, const struct outer *outer, int status)
+{
     state->stopped = guard_leave();
-    state->limited = state->running = outer.limit;
+    state->limited = state->running = outer->guard.limit;
     if (state->full) {
         state->stopped = false;
-        status = status ? LUA_ERRMEM : 0;
+        status = status && status != LUA_YIELD ? LUA_ERRMEM : status;
     }
-    if (outer.limit) {
-        state->full = outer_full;
-        guard_enter(outer.step, outer.limit);
-        guard.stop |= outer.stop;
+    if (outer->guard.limit) {
+        state->full = outer->full;
+        guard_enter(outer->guard.step, outer->guard.limit);
+        guard.stop |= outer->guard.stop;
     }
     return status;
+}
+
+int state_call(struct state *state, int arguments, int results, const int32_t *step, int32_t milliseconds)
+{
+    const struct outer outer = state_enter(state, step, milliseconds);
+    return state_leave(state, &outer, lua_pcall(state->L, arguments, results, 0));
+}
+
+int state_resume(struct state *state, lua_State *coroutine, int arguments, int32_t milliseconds)
+{
+    static const int32_t no_step;
+    const struct outer outer = state_enter(state, &no_step, milliseconds);
+    return state_leave(state, &outer, lua_resume(coroutine, arguments));
 }
 
 const char *state_error(struct state *state)

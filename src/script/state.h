@@ -33,5 +33,14 @@ void state_deinit(struct state *state);
  * such a call has called may make another one; the outer one's time begins anew then. */
 int state_call(struct state *state, int arguments, int results, const int32_t *step, int32_t milliseconds);
 
+/* The same for lua_resume of a coroutine. An error is on its stack. */
+int state_resume(struct state *state, lua_State *coroutine, int arguments, int32_t milliseconds);
+
+/* Is more than the limit in use, and not as garbage? */
+static inline bool state_is_full(const struct state *state)
+{
+    return state->interpreted && state->used > state->limit;
+}
+
 /* The error on top of the stack as words (it stays there), good while it does. */
 const char *state_error(struct state *state);

@@ -11,6 +11,7 @@
 #include "proxy/nydus_command.h"
 #include "proxy/pause.h"
 #include "proxy/proxy.h"
+#include "script/script.h"
 #include "server/channel.h"
 #include "server/relay.h"
 
@@ -274,6 +275,7 @@ static void worker_teardown(struct worker *worker)
 {
     discard_next(worker);
     generation_retire(worker->proxy);
+    script_leave_all();
     proxy_destroy(worker->proxy);
     ev_io_stop(worker->loop, &worker->channel);
     ev_timer_stop(worker->loop, &worker->beat);
