@@ -13,6 +13,7 @@
 #include "proxy/tracking.h"
 #include "resp/keys.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,21 +144,21 @@ static void cache_pass(struct request *request)
     dispatch_on(request);
 }
 
-/* May it be kept? Not when its key has changed since it was asked for, or its host can no longer tell, or
- * another host was asked in the end. A memo that was dropped meanwhile has no key. */
+/* May it be kept? Not when its key has changed since it was asked for (the memo was dropped and has no key),
+ * or its host can no longer tell, or another host was asked in the end. */
 static bool is_good(const struct fetch *fetch, const struct request *part, const struct reply *reply)
 {
     const struct cache *cache = fetch->cache;
     const struct memo *memo = fetch->memo;
-    return !is_error(reply) && memo_is_good(memo, 0) && !memo->key->holds && !cache->blind &&
-           part->query.attempt == 0 && cache->moves == cache->proxy->moves;
+    return memo->key && !is_error(reply) && memo_is_good(memo, 0) && part->query.attempt == 0 &&
+           cache->moves == cache->proxy->moves;
 }
 
 static void fetch_keep(struct fetch *fetch, const struct request *part, const struct reply *reply)
 {
     struct cache *cache = fetch->cache;
     struct memo *memo = fetch->memo;
-    if (memo->key && is_good(fetch, part, reply)) {
+    if (is_good(fetch, part, reply)) {
         uint64_t now = clock_ns();
         memo->owner = NULL;
         memo->expires = now + (uint64_t)(cache->options.ttl * 1e9);
@@ -251,13 +252,10 @@ static void crossing_done(struct request *part, const struct reply *reply)
     struct crossing *crossing = (struct crossing *)part->whole;
     struct cache *cache = crossing->cache;
     for (uint32_t i = 0; i < crossing->count; i++) {
-        cache_forget(cache, crossing->keys[i]);
+        assert(!crossing->keys[i]->memos); /* its reads were passed on */
         memos_release(cache->memos, crossing->keys[i]);
     }
-    if (crossing->blind) {
-        cache->blind--;
-        tracking_forget(cache->tracking);
-    }
+    cache->blind -= crossing->blind;
     struct request *request = crossing->whole.request;
     request->done(request, reply);
     free(crossing);
@@ -391,8 +389,10 @@ static void copy_prefixes(struct cache_options *options)
 struct target *cache_target(struct target_set *set, struct target *next, const struct cache_options *options,
                             const char **why)
 {
+    static const char *const labels[] = {"next"};
     static const struct action action = {.name = "cache",
                                          .language = "C",
+                                         .labels = labels,
                                          .run = cache_run,
                                          .transparent = true,
                                          .describe = describe,

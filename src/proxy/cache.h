@@ -3,8 +3,8 @@
  *   read  ─► memo? ─► answered here               no host, no Lua
  *         └► on its way already? ─► waits for that reply
  *         └► sent on, and its reply kept
- *   write ─► its keys are forgotten, sent on, forgotten again with the reply;
- *            between the two their reads are sent on and nothing of them is kept
+ *   write ─► its keys are forgotten, and it is sent on; until it is answered, reads
+ *            of them are sent on, too, and nothing of them is kept
  *
  * What others write is told by the hosts (tracking.h). A read that is on its way
  * when its key changes is answered with what came, which is not kept. */
