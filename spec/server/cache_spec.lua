@@ -455,6 +455,16 @@ describe("nydus.cache and its options", function()
     assert.is_true(stat(client, "hits") <= hits + 1)
   end)
 
+  it("stands below a rewrite, by whose names the host tells", function()
+    local client = start([[return nydus.rewrite{ add = "v2:", next = nydus.cache{ next = h[1] } }]], { redis }):client()
+    client:call("SET", "k", "old")
+    assert.equal("old", warm(client, "GET", "k"))
+    redis:call("SET", "v2:k", "new")
+    until_reads(client, "new", "GET", "k")
+    assert.equal("OK", client:call("SET", "k", "newer"))
+    assert.equal("newer", client:call("GET", "k"))
+  end)
+
   it("lets through what needs a host of its own", function()
     local client = start(RING, { redis }):client()
     warm(client, "GET", "k")
@@ -509,6 +519,7 @@ describe("nydus.cache and its options", function()
       ["nydus.cache{ next = h[1], prefix = { 'user:', 'u' } }"] = "prefix: 'user:' and 'u' are the same, or one begins with the other",
       ["nydus.cache{ next = nydus.cache{ next = h[1] } }"] = "there is another cache below it",
       ["nydus.cache{ next = nydus.split{ { h[1], 1 }, by = 'client' } }"] = "there is a split by client below it",
+      ["nydus.cache{ next = nydus.rewrite{ add = 'v2:', next = h[1] } }"] = "put the cache below the rewrite",
     }) do
       local code, _, err = support.nydus_run({ "--check", "config.lua", files = {
         ["config.lua"] = "return { listen = '127.0.0.1:6380', router = 'main.lua', hosts = { [1] = 'redis://127.0.0.1:6379' } }",
