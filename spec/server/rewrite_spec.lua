@@ -285,6 +285,27 @@ describe("nydus.rewrite", function()
     for _ = 1, 20 do assert.matches("^k%d+$", client:call("RANDOMKEY")) end
   end)
 
+  it("stands among other targets that act, and below hooks", function()
+    local client = start([[
+      local seen = nydus.counter("seen")
+      return {
+        route = nydus.rewrite{ add = "p:", next = nydus.cache{ tracking = false, next = nydus.limit{ rate = 1e6, key = "key",
+          next = nydus.hedge{ nydus.rewrite{ add = "q:", next = nydus.ketama(cluster) }, h[1], after = 1 } } } },
+        on_reply = function(req, reply)
+          if req.command == "keys" then return nydus.reply(#reply .. reply[1]:str()) end
+          if req.command == "get" and req:key(1) == "a" then seen:add(1) end
+        end,
+        retry = function(req) return h[2] end,
+      }]], hosts):client()
+    assert.equal("OK", client:call("MSET", "a", "1", "b", "2", "c", "3"))
+    for _ = 1, 3 do assert.equal("1", client:call("GET", "a")) end
+    assert.equal("4", client:call("SET", "a", "4") == "OK" and client:call("GET", "a"))
+    assert.same({ "4", "2", "3", null }, client:call("MGET", "a", "b", "c", "d"))
+    client:call("DEL", "b", "c")
+    assert.equal("1a", client:call("KEYS", "*"))
+    assert.same({ "OK", "QUEUED", "QUEUED", { "4", 1 } }, client:pipeline({ { "MULTI" }, { "GET", "a" }, { "DEL", "a" }, { "EXEC" } }))
+  end)
+
   it("answers whatever happens to the client, the host or the other requests", function()
     local fake = support.fake({ auto = { PING = "+PONG\r\n" } })
     local nydus = start("return nydus.rewrite{ add = 'p:', next = h[1] }", { fake })
@@ -351,11 +372,14 @@ describe("what hosts answer through nydus.rewrite", function()
   -- Lines that look at what has no prefix, or show it on purpose.
   local OTHER = { "^EVAL", "^FCALL", "^DUMP", "^RESTORE", "^FLUSH", "^DBSIZE", "^MEMORY USAGE", "^DEBUG", "^OBJECT FREQ",
     "^SUBSCRIBE", "^PSUBSCRIBE", "^SCRIPT", "^FUNCTION", "^COMMAND", "^RANDOMKEY" }
+  local WAITS = { "^BL", "^BRPOP", "^BZ", "BLOCK" } -- they take their time; see above
 
   local function is_plain(line)
     if line.different or line.replies ~= 1 then return false end
-    for _, pattern in ipairs(OTHER) do
-      if line.text:upper():find(pattern) then return false end
+    for _, list in ipairs({ OTHER, WAITS }) do
+      for _, pattern in ipairs(list) do
+        if line.text:upper():find(pattern) then return false end
+      end
     end
     return true
   end
