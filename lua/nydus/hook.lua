@@ -3,7 +3,8 @@
 --
 --   hook.setup(native)
 --   hook.retry(next, fn)      fn(req, failed_host, reason) -> target, or nil to give up; asked when the
---                             host that `next` led to is away or lost; next: the number of a target;
+--                             host that `next` led to is away or lost (nil: all hosts of a router are);
+--                             next: the number of a target;
 --                             where: a third argument, the place that messages name instead of fn's
 --   hook.on_reply(next, fn)   fn(req, reply) -> nil, or what the client gets instead
 --

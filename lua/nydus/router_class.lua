@@ -252,7 +252,7 @@ end
 
 -- Nydus: one host, or it raises.
 local function decide_again(self, req, failed)
-  if target.info(failed).cluster_index ~= target.info(self.cluster).index then
+  if not failed or target.info(failed).cluster_index ~= target.info(self.cluster).index then
     return nil -- the class does not know it
   end
   local again = decide(self, req, failed.key)

@@ -11,8 +11,8 @@ local function start(body, hosts, extra)
   return support.nydus({ config = config, files = { ["main.lua"] = HEAD .. body } })
 end
 
-local function gone()
-  return { host = "127.0.0.1", port = support.free_port(), identifier = "gone" }
+local function gone(name)
+  return { host = "127.0.0.1", port = support.free_port(), identifier = name or "gone" }
 end
 
 describe("retry", function()
@@ -95,6 +95,42 @@ describe("retry", function()
     local list = lose("DBSIZE")
     assert.equal(0, list[2])
     assert.matches("is down", list[1].err)
+  end)
+
+  it("is asked for what other targets have passed on", function()
+    for route, key in pairs({
+      ["nydus.limit{ rate = 1000, next = h[1] }"] = "k",
+      ["nydus.cache{ ttl = 1, next = h[1] }"] = "k",
+      ["nydus.split{ { h[1], 1 } }"] = "k", ["nydus.ketama({ h[1] })"] = "k", ["nydus.shadow{ h[1], h[3] }"] = "k",
+    }) do
+      redis:call("FLUSHALL")
+      local client = start("return { route = " .. route .. ", retry = function(req) return h[2] end }",
+        { gone(), redis, support.redis() }):client()
+      assert.equal("OK", client:call("SET", "k", "v"), route)
+      assert.equal("v", client:call("GET", "k"), route)
+      assert.equal("v", redis:call("GET", key), route)
+    end
+  end)
+
+  it("is asked when a router has no host left", function()
+    local client = start([[return { route = nydus.ketama({ h[1], h[2] }), retry = function(req, failed, reason)
+      return reason:find("^ERR HostListExhausted: ") and failed == nil and req:prefix("k") and h[3] or nil
+    end }]], { gone(), gone("too"), redis }):client()
+    support.wait_until(function() return client:call("GET", "x").err:find("HostListExhausted") end)
+    assert.equal("OK", client:call("SET", "k", "v"))
+    assert.matches("^ERR HostListExhausted", client:call("MGET", "k", "k2").err) -- other keys may have their hosts
+    assert.equal("ERR HostListExhausted: no host of cluster main is up (2 of 2 are down)", client:call("GET", "x").err)
+    assert.matches("down", client:call("BLPOP", "k", "1").err)
+  end)
+
+  it("is not asked for a command that was rewritten, so that it is not rewritten twice", function()
+    local client = start([[return { retry = function(req) return req.attempt > 1 and h[2] or cluster end,
+      route = nydus.rewrite{ add = 'v:', next = nydus.prefix{ ['v:a'] = h[1],
+        ['v:b'] = nydus.router_class{ retryable = true, route = function(self, attr, args, kwargs)
+          return { kwargs.retry_for and 2 or 1 } end } } } }]], { gone(), redis }):client()
+    assert.matches("is down", client:call("SET", "a", "1").err)
+    assert.equal("OK", client:call("SET", "b", "1"))
+    assert.same({ "v:b" }, redis:call("KEYS", "*"))
   end)
 
   it("leaves private links alone: transactions and commands that block", function()

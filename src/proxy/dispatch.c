@@ -15,6 +15,8 @@
 #include "resp/keys.h"
 #include "resp/writer.h"
 
+#include <stdio.h>
+
 /* A decision that leads to a function that leads to a function …: more rounds are a cycle. */
 enum { ROUTE_ROUNDS = 16, ROUTE_BATCH = 128 };
 
@@ -155,6 +157,8 @@ static const enum join_kind list_kinds[LIST_REPLIES] = {
     [LIST_FIRST] = JOIN_FIRST,       [LIST_QUORUM] = JOIN_QUORUM,
 };
 
+static void dispatch_exhausted(struct request *request);
+
 /* Every item of a list gets the command; how their replies join depends on who named the hosts.
  * `send`: see dispatch_to; NULL: the usual way. */
 static void dispatch_list(struct request *request, action_send *send)
@@ -182,13 +186,6 @@ static void dispatch_list(struct request *request, action_send *send)
         part->multiple = multiple && list->list.items[i]->kind != TARGET_HOST;
         dispatch_to(part, send);
     }
-}
-
-static void dispatch_exhausted(struct request *request)
-{
-    request_fail(
-        request, FAILURE_REFUSED, "ERR HostListExhausted: no host of cluster %s is up (%u of %u are down)",
-        request->cluster->name, request->query.target->router.count, request->query.target->router.count);
 }
 
 void dispatch_reply(struct request *request, const char *bytes, size_t size)
@@ -405,9 +402,11 @@ void dispatch_elsewhere(struct request *request)
 
 void dispatch_give_up(struct request *request, const struct mishap *mishap)
 {
-    const struct host_options *host = &mishap->host->options;
+    const struct host_options *host = mishap->host ? &mishap->host->options : NULL;
     enum failure failure = mishap->failure;
-    if (failure == FAILURE_TIMEOUT)
+    if (!host)
+        request_fail(request, failure, "%s", mishap->reason);
+    else if (failure == FAILURE_TIMEOUT)
         request_fail(request, failure, "ERR host %s did not answer within %g s; the command may still run",
                      host->identifier, host->timeout);
     else
@@ -425,4 +424,19 @@ void dispatch_failed(struct request *request, enum failure failure, const char *
             return;
     }
     dispatch_give_up(request, &mishap);
+}
+
+/* No host of a router is up. */
+static void dispatch_exhausted(struct request *request)
+{
+    const struct query *query = &request->query;
+    uint32_t count = query->target->router.count;
+    char reason[256];
+    snprintf(reason, sizeof reason, "ERR HostListExhausted: no host of cluster %s is up (%u of %u are down)",
+             request->cluster->name, count, count);
+    const struct mishap mishap = {.failure = FAILURE_REFUSED, .reason = reason};
+    const struct target *watcher = query->watcher ? query->target->set->watchers[query->watcher] : NULL;
+    if (!watcher || !may_retry(request, FAILURE_REFUSED) ||
+        !watcher->action.action->failed(watcher, request, &mishap))
+        dispatch_give_up(request, &mishap);
 }

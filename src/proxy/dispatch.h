@@ -37,7 +37,7 @@ void dispatch_to(struct request *request, action_send *send);
 
 /* What has happened to a request at the host that it was sent to. */
 struct mishap {
-    const struct host *host;
+    const struct host *host; /* NULL: its router has none that is up */
     enum failure failure;
     const char *reason; /* good during the call */
 };

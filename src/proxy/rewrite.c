@@ -295,7 +295,8 @@ static void edits_apply(const struct edits *edits, struct request *request)
     request->memory_room = copy.size;
     query->bytes = copy.out;
     query->size = (uint32_t)copy.size;
-    query->router = NULL; /* one above must not pick again, by the new key */
+    query->router = NULL; /* one above must not pick again, by the new key, */
+    query->watcher = 0;   /* nor name a target that changes it once more */
 }
 
 /* ---- what becomes of a command ---- */

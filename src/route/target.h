@@ -78,7 +78,8 @@ struct action {
     bool (*pass)(struct request *request);
     bool pure; /* it changes nothing but the request, so that it can be asked what it would do */
     /* Not NULL: the walk goes through to the first item, as if the action were not there, and this is called
-     * when the host that it led to is away or lost. true: it goes on with the request, or has ended it. */
+     * when the host that it led to is away or lost, or its router has none that is up. true: it goes on with
+     * the request, or has ended it. */
     bool (*failed)(const struct target *target, struct request *request, const struct mishap *mishap);
     /* The options, for people, each with ", " in front; NULL: there are none. */
     void (*describe)(const struct target *target, char *text, size_t size);

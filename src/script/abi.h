@@ -91,8 +91,8 @@ struct nydus_batch {
     bool (*has_client)(const struct nydus_view *view);
     /* The id of the client, which has values to be forgotten when it leaves from now on; 0: there is none. */
     double (*slotted)(const struct nydus_view *view);
-    /* What hooks are told beside the query: the host that failed it (the number of its target), and why; or
-     * the reply, which is alive as long as reply_number does not change. */
+    /* What hooks are told beside the query: the host that failed it (the number of its target; -1: none), and
+     * why; or the reply, which is alive as long as reply_number does not change. */
     int32_t failed;
     struct nydus_text said;
     uint32_t reply_number;

@@ -22,10 +22,11 @@ struct hook_later {
     struct hook_later *next;
     const struct target *target;
     struct request *request;
-    const struct host *host; /* that failed; NULL: `bytes` are the reply, */
+    const struct host *host; /* that failed, for retry */
     enum failure failure;
-    char *bytes; /* or the reason; owned */
+    char *bytes; /* the reply, or the reason of the failure; owned */
     size_t size;
+    bool failed;
 };
 
 static const struct hook *hook_of(const struct target *target)
@@ -62,7 +63,7 @@ static bool retry_ask(const struct target *target, struct request *request, cons
     const struct hook *hook = hook_of(target);
     struct nydus_batch *batch = hook->script->decider.batch;
     request->query.attempt++;
-    batch->failed = (int32_t)request->query.target->id;
+    batch->failed = mishap->host ? (int32_t)request->query.target->id : -1;
     batch->said = (struct nydus_text){mishap->reason, strlen(mishap->reason)};
     struct query query = hook_ask(hook, request);
     batch->said = (struct nydus_text){0};
@@ -85,6 +86,7 @@ static bool retry_failed(const struct target *target, struct request *request, c
     later->request = request;
     later->host = mishap->host;
     later->failure = mishap->failure;
+    later->failed = true;
     later->bytes = xstrdup(mishap->reason);
     hook_wait(target, later);
     return true;
@@ -179,7 +181,7 @@ static void on_wake(struct ev_loop *loop, ev_timer *watcher, int events)
     hooks->last = &hooks->first;
     for (; later; later = next) {
         next = later->next;
-        if (later->host)
+        if (later->failed)
             retry_later(later);
         else
             reply_later(later);
