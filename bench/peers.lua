@@ -37,7 +37,7 @@ return {
   workers = 1,
   log = { level = "warn" },
   listen = "127.0.0.1:%d",
-  router = "%s",
+  router = %s,
   defaults = { timeout = 60 }, -- a starved machine is slow, not broken
   hosts = { %s },
 }
@@ -107,15 +107,34 @@ local haproxy = {
   end,
 }
 
+-- Ready-made routers, with what makes them decide: keys are key:<12 digits>, read and written at random.
+local READY = {
+  { "hot_keys", "prefixes = { 'hot:' }, keys = { 'key:000000000001' }" },
+  { "prefix", "map = { ['key:'] = { 1, 2, 3 }, ['user:'] = 2 }" },
+  { "read_write", "replicas = { [1] = { 2 } }" },
+}
+
+local function ready_made(here)
+  local list = {}
+  local root = lab.output({ "realpath", here.root })
+  for i, router in ipairs((os.getenv("BENCH_ROUTERS") or "") ~= "" and READY or {}) do
+    list[i] = nydus("routers/" .. router[1], here.root, ("{ '%s/routers/%s.lua', %s }"):format(root, unpack(router)))
+  end
+  return list
+end
+
 function M.all(here)
   local list = {
-    nydus("Nydus, C router", here.root, "ketama"),
-    nydus("Nydus, script", here.root, "router.lua"),
+    nydus("Nydus, C router", here.root, '"ketama"'),
+    nydus("Nydus, script", here.root, '"router.lua"'),
     twemproxy,
     haproxy,
   }
+  for _, peer in ipairs(ready_made(here)) do
+    list[#list + 1] = peer
+  end
   for tree in (os.getenv("BASELINE") or ""):gmatch("[^:]+") do
-    list[#list + 1] = nydus("in " .. tree:match("[^/]*$"), tree, "ketama")
+    list[#list + 1] = nydus("in " .. tree:match("[^/]*$"), tree, '"ketama"')
   end
   return list
 end

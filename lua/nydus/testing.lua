@@ -72,7 +72,7 @@ local function load_library()
     local file = io.open(path)
     if file then
       file:close()
-      ffi.C.setenv("NYDUS_LUA_PATH", folder, 0)
+      ffi.C.setenv("NYDUS_LUA_PATH", folder, 1)
       return ffi.load(path)
     end
   end

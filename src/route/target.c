@@ -366,7 +366,8 @@ static const struct target *prefix_next(const struct target *at, const struct qu
     return next ? next : at->prefix.otherwise;
 }
 
-const struct target *target_router_next(const struct target *at, struct query *query)
+/* In the walk itself: 20 instructions less. */
+static inline const struct target *router_next(const struct target *at, struct query *query)
 {
     query->router = at;
     if (!query->nkeys)
@@ -377,6 +378,11 @@ const struct target *target_router_next(const struct target *at, struct query *q
     if (at->router.ends && at->router.ends[index])
         return at->router.ends[index];
     return at->router.groups[index] ? at->router.groups[index] : at->router.hosts[index];
+}
+
+const struct target *target_router_next(const struct target *at, struct query *query)
+{
+    return router_next(at, query);
 }
 
 /* ---- split ---- */
@@ -422,7 +428,7 @@ void target_walk(struct query *query)
         const struct target *next;
         switch (at->kind) {
         case TARGET_ROUTER:
-            next = target_router_next(at, query);
+            next = router_next(at, query);
             if (at->router.ends && next != at)
                 break;
             query->target = next;

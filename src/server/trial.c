@@ -12,7 +12,6 @@
 #include "proxy/dispatch.h"
 #include "proxy/explanation.h"
 #include "proxy/proxy.h"
-#include "resp/keys.h"
 #include "resp/resp.h"
 #include "resp/writer.h"
 #include "server/generation.h"
@@ -472,62 +471,40 @@ void trial_destroy(struct trial *trial)
 
 /* ---- routes ---- */
 
-char *trial_explain(struct trial *trial, const char *name, const char *bytes, size_t size)
+/* Explains into `out`, or only counts. */
+static void explain(struct trial *trial, const char *name, struct writer *out, struct question *question)
 {
     const struct cluster *cluster = generation_find(trial->proxy->generation, name);
-    struct writer out = {.resp = 2};
-    area_enter(trial->area);
-    const struct question question = {.bytes = bytes, .size = size, .clusters = &cluster, .cluster_count = 1};
+    question->clusters = &cluster;
+    question->cluster_count = 1;
     if (cluster)
-        explanation_write(&out, &question);
+        explanation_write(out, question);
+}
+
+char *trial_explain(struct trial *trial, const char *name, const char *bytes, size_t size)
+{
+    struct writer out = {.resp = 2};
+    struct question question = {.bytes = bytes, .size = size};
+    explain(trial, name, &out, &question);
     char *text = xstrndup(out.data ? out.data : "", out.size);
     writer_deinit(&out);
     return text;
 }
 
-static int add_hosts(const struct cluster *cluster, const struct query *query, int *hosts, int count,
-                     int room)
-{
-    const struct target *leaf = query->target;
-    for (uint32_t i = 0; leaf && leaf->kind == TARGET_HOST && i < cluster->count && count < room; i++) {
-        if (cluster->hosts[i] == leaf->host.host) {
-            hosts[count] = (int)i;
-            return count + 1;
-        }
-    }
-    for (uint32_t i = 0; leaf && leaf->kind == TARGET_LIST && i < leaf->list.count; i++) {
-        struct query item = *query, *pointer = &item;
-        item.target = leaf->list.items[i];
-        dispatch_settle(&pointer, 1, false);
-        count = add_hosts(cluster, &item, hosts, count, room);
-    }
-    return count;
-}
-
 int trial_route(struct trial *trial, const char *name, const char *bytes, size_t size, int *hosts,
                 int room)
 {
+    struct writer out = {.resp = 2};
+    struct destinations found = {0};
+    struct question question = {.bytes = bytes, .size = size, .destinations = &found};
+    explain(trial, name, &out, &question);
     const struct cluster *cluster = generation_find(trial->proxy->generation, name);
-    struct resp_request scan = {0};
-    struct key_list keys = {0};
-    struct query query = {.bytes = bytes, .size = (uint32_t)size, .resp = 2}, *pointer = &query;
-    if (!cluster || resp_scan_request(&scan, bytes, size, UINT32_MAX) != RESP_DONE)
-        return -2;
-    query.command = command_find(bytes + scan.args[0].at, scan.args[0].size);
-    if (query.command && (query.command->flags & COMMAND_CONTAINER) && scan.argc > 1)
-        query.command = command_find_sub(query.command, bytes + scan.args[1].at, scan.args[1].size);
-    if (!query.command || keys_find(query.command, bytes, &scan, &keys) != KEYS_FOUND)
-        return -2;
-    query.argc = scan.argc;
-    query.nkeys = keys.count;
-    if (keys.count)
-        query.key = keys.at[0];
-    query.target = cluster->root;
-    area_enter(trial->area);
-    dispatch_settle(&pointer, 1, false);
-    key_list_deinit(&keys);
-    if (query.target && query.target->kind == TARGET_REPLY)
-        return -1;
-    int count = add_hosts(cluster, &query, hosts, 0, room);
-    return count ? count : -2;
+    int count = 0;
+    for (uint32_t i = 0; cluster && i < found.count; i++)
+        for (uint32_t h = 0; h < cluster->count && count < room; h++)
+            if (cluster->host_targets[h] == found.hosts[i])
+                hosts[count++] = (int)h;
+    free(found.hosts);
+    writer_deinit(&out);
+    return count;
 }

@@ -56,7 +56,7 @@ double trial_skip(struct trial *trial, double most);
 
 /* Where a command would go: the lines of NYDUS ROUTE, for the caller to free. */
 char *trial_explain(struct trial *trial, const char *cluster, const char *bytes, size_t size);
-/* Writes the numbers of the hosts (in the cluster) that would get it; returns how many, -1: it is answered
- * without one, -2: it has no route or needs none. Actions are looked through to their first target. */
+/* Writes the numbers of the hosts of the cluster that would get it; returns how many, 0: none. Of an
+ * action they are those of its first target. */
 int trial_route(struct trial *trial, const char *cluster, const char *bytes, size_t size, int *hosts,
                 int room);
