@@ -96,7 +96,8 @@ static struct flow *flow_create(struct flows *flows)
     } else {
         flow = xmalloc(sizeof *flow);
     }
-    *flow = (struct flow){.flows = flows};
+    memset(flow, 0, offsetof(struct flow, small));
+    flow->flows = flows;
     flow->handle = ++flows->decider->next_handle;
     ev_timer_init(&flow->timer, on_timer, 0., 0.);
     flow->timer.data = flow;
@@ -518,10 +519,21 @@ static bool flow_refuses(const struct flows *flows, struct request *request, act
     return true;
 }
 
+/* They are only borrowed, and it has to wait. */
+static void keep_bytes(struct flow *flow, struct request *request)
+{
+    if (request->memory || request->query.size > FLOW_SMALL) {
+        request_keep_bytes(request);
+        return;
+    }
+    memcpy(flow->small, request->query.bytes, request->query.size);
+    request->query.bytes = flow->small;
+}
+
 static struct flow *flow_begin(const struct program *program, struct request *request)
 {
     struct flow *flow = flow_create(program->flows);
-    request_keep_bytes(request);
+    keep_bytes(flow, request);
     request->query.flows++;
     flow->whole.request = request;
     flow->target = request->query.target;

@@ -15,7 +15,7 @@
 #include "script/decide.h"
 
 /* FLOWS_MOST: open in one worker. FLOW_DEPTH: a flow leads to a flow leads to a flow … */
-enum { FLOWS_MOST = 100 * 1000, FLOW_DEPTH = 16, FLOW_CLAIMS = 64 };
+enum { FLOWS_MOST = 100 * 1000, FLOW_DEPTH = 16, FLOW_CLAIMS = 64, FLOW_SMALL = 192 };
 
 enum flow_wait {
     FLOW_RUNS,   /* or is about to */
@@ -47,7 +47,7 @@ struct flow {
     bool leaving;   /* its client may have left: the next wait ends it */
     bool cancelled; /* to be ended as soon as it does not run */
     uint64_t handle;
-    struct query query;     /* what it was asked; its bytes are the request's, or in memory */
+    struct query query;     /* what it was asked; its bytes are in small, the request's, or in memory */
     struct nydus_view view; /* the same for Lua */
     bool multiple;          /* its keys are routed one by one */
     uint64_t arrived;       /* as the request's */
@@ -65,6 +65,7 @@ struct flow {
     uint64_t wanted;
     struct flow_claim *claims; /* locks that it has */
     uint32_t claim_count;
+    char small[FLOW_SMALL]; /* the bytes of a request that is not large */
 };
 
 /* All of a state. */

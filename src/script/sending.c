@@ -16,6 +16,35 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* ---- memory ---- */
+
+/* Unused ones kept for the next. */
+enum { SENDINGS_SPARE = 4096 };
+
+static struct sending *spare; /* by next; one thread */
+static uint32_t spare_count;
+
+static struct sending *memory_take(void)
+{
+    struct sending *sending = spare;
+    if (!sending)
+        return xmalloc(sizeof *sending);
+    spare = sending->next;
+    spare_count--;
+    return sending;
+}
+
+static void memory_give(struct sending *sending)
+{
+    if (spare_count >= SENDINGS_SPARE) {
+        free(sending);
+        return;
+    }
+    sending->next = spare;
+    spare = sending;
+    spare_count++;
+}
+
 /* ---- answered ---- */
 
 static void sending_free(struct sending *sending)
@@ -25,9 +54,10 @@ static void sending_free(struct sending *sending)
     *sending->place = sending->next;
     if (sending->next)
         sending->next->place = sending->place;
-    ev_timer_stop(flow->flows->proxy->loop, &sending->timer);
+    if (sending->seconds < INFINITY)
+        ev_timer_stop(flow->flows->proxy->loop, &sending->timer);
     free(sending->memory);
-    free(sending);
+    memory_give(sending);
 }
 
 void sending_forget(struct sending *sending)
@@ -60,7 +90,8 @@ static void sending_keep(struct sending *sending, const struct reply *reply)
 static void sending_take(struct sending *sending, const struct reply *reply)
 {
     struct flow *flow = sending->flow;
-    ev_timer_stop(flow->flows->proxy->loop, &sending->timer);
+    if (sending->seconds < INFINITY)
+        ev_timer_stop(flow->flows->proxy->loop, &sending->timer);
     if (!sending->object)
         sending_keep(sending, reply);
     else
@@ -110,8 +141,12 @@ static struct request *part_make(struct cluster *cluster, const struct target *t
 static struct sending *sending_add(struct flow *flow, struct request *part, double seconds)
 {
     struct flows *flows = flow->flows;
-    struct sending *sending = xmalloc(sizeof *sending);
-    *sending = (struct sending){.flow = flow, .part = part, .seconds = seconds, .next = flow->sendings};
+    struct sending *sending = memory_take();
+    memset(sending, 0, offsetof(struct sending, small));
+    sending->flow = flow;
+    sending->part = part;
+    sending->seconds = seconds;
+    sending->next = flow->sendings;
     sending->place = &flow->sendings;
     flow->sending_count++;
     if (sending->next)
@@ -119,10 +154,10 @@ static struct sending *sending_add(struct flow *flow, struct request *part, doub
     flow->sendings = sending;
     part->context = sending;
     part->whole = &flow->whole;
-    ev_timer_init(&sending->timer, sending_late, 0., 0.);
-    sending->timer.data = sending;
     if (seconds < INFINITY) {
         struct ev_loop *loop = flows->proxy->loop;
+        ev_timer_init(&sending->timer, sending_late, 0., 0.);
+        sending->timer.data = sending;
         ev_timer_set(&sending->timer, seconds + (ev_time() - ev_now(loop)), 0.); /* this turn may be long */
         ev_timer_start(loop, &sending->timer);
     }
