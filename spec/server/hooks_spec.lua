@@ -330,4 +330,27 @@ describe("hooks", function()
       assert.equal("main.lua: " .. expected, problem:sub(1, #expected + 10), body)
     end
   end)
+
+  it("and flows go together: one that is asked while Lua runs is asked a moment later", function()
+    local redis = support.redis()
+    local client = start([[
+      local class = nydus.router_class{ retryable = true,
+        route = function(self, attr, args, kwargs) return { kwargs.retry_for and 2 or 1 } end }
+      local flow = nydus.flow(function(req)
+        local reply = req:send(class)
+        nydus.cast(class, "SET", "flow", "1")
+        return reply
+      end)
+      return {
+        route = nydus.prefix{ ["f:"] = flow,
+          ["d:"] = function() nydus.cast(class, "SET", "decision", "1") return class end },
+        on_reply = function(req, reply) return req.command == "get" and { reply:str(), req:key() } or nil end,
+      }]], { gone(), redis }):client()
+    for _, key in ipairs({ "f:1", "d:1" }) do
+      for _ = 1, 20 do
+        assert.same({ "OK", { "v", key } }, client:pipeline({ { "SET", key, "v" }, { "GET", key } }))
+      end
+    end
+    support.wait_until(function() return redis:call("GET", "flow") == "1" and redis:call("GET", "decision") == "1" end)
+  end)
 end)
