@@ -21,6 +21,8 @@ struct decider {
     struct target_set *set;
     struct cluster *owner; /* whose script runs, or was the last to run */
     bool spare;            /* and that for the fallback */
+    uint64_t now;          /* clock_ns, some batches ago */
+    uint32_t untimed;      /* counts small batches */
     struct nydus_batch *batch;
     int slots;            /* the Lua table of what scripts keep for clients, by client id; 0: none yet */
     uint64_t next_handle; /* never used twice, never 0 */
