@@ -5,7 +5,8 @@
 --                                                      :host(identifier), :list() of the hosts in routing order
 --   nydus.ketama modulus round_robin random jump rendezvous slots first least_pending
 --                          (cluster or hosts, options)  a built-in router; router:pick(key). The option
---                          to = { [host] = t } sends the keys of a host to a target instead: its replicas, a failover
+--                          to = { [host] = t } sends the keys of a host to a target instead: its replicas, a
+--                          failover; hosts that are down are then not passed over, unless eject = true
 --   nydus.reply(value) error(text) null status(text)   an answer without a host
 --   nydus.prefix{ ["user:"] = t, default = t }         by the longest prefix of the key
 --   nydus.command{ GET = t, read = t, write = t, default = t }
@@ -131,7 +132,8 @@ local function hosts_of(name, value)
 end
 
 -- As `router = { "ketama", … }` in config.lua.
-local function options_of(name, options)
+-- A router whose hosts stand for more (`has_ends`) passes none over, unless it is told to.
+local function options_of(name, options, has_ends)
   local given = { name }
   if options ~= nil and type(options) ~= "table" then
     error(("bad argument #2 to '%s' (a table of options is expected, got %s)")
@@ -150,7 +152,7 @@ local function options_of(name, options)
     error(problems[1], 3)
   end
   if checked.eject == nil then
-    checked.eject = checked.ejects
+    checked.eject = checked.ejects and not has_ends
   end
   return checked
 end
@@ -187,15 +189,15 @@ local function make_router(native, name)
   return function(hosts, options)
     check_loading(name)
     local cluster, indexes = hosts_of(name, hosts)
-    local ends = {}
+    local ends
     if type(options) == "table" and options.to ~= nil then
       ends, options = ends_of(name, options, cluster, indexes)
     end
-    local id, message = native.router(cluster, indexes, options_of(name, options))
+    local id, message = native.router(cluster, indexes, options_of(name, options, ends ~= nil))
     if not id then
       misuse(name, message)
     end
-    for place, ending in pairs(ends) do
+    for place, ending in pairs(ends or {}) do
       native.router_end(id, place, ending)
     end
     return target.add(id, { kind = "router", name = name })

@@ -55,6 +55,23 @@ describe("routers/read_write", function()
     assert.equal(5, #t:call("MGET", "k1", "k2", "k3", "k4", "k5"))
   end)
 
+  it("never moves keys to other primaries, when theirs is down", function()
+    load({ replicas = { a = "a1", b = "b1" } }, { "a", "b", "a1", "b1" })
+    t:call("GET", "k1")
+    t:down("a")
+    local failed = 0
+    for round = 1, 2 do
+      for i = 1, 20 do
+        assert.equal(testing.null, t:call("GET", "k" .. i))
+        local reply = t:call("SET", "n" .. i, "v")
+        failed = failed + (round == 2 and type(reply) == "table" and 1 or 0)
+      end
+    end
+    local of = got()
+    assert.is_true(failed > 0 and failed < 20 and of.a1 > 0 and of.b1 > 0)
+    assert.equal(40 - 2 * failed, of.b)
+  end)
+
   it("is refused with a reason", function()
     for expected, options in pairs({
       ["read_write: unknown option 'replica'"] = { replica = {} },

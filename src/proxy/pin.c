@@ -71,6 +71,7 @@ static bool pin_some(struct request *request, const struct resp_arg *keys, uint3
         queries[i] = request->query;
         queries[i].key = keys[i];
         queries[i].nkeys = 1;
+        queries[i].pinned = true;
         pointers[i] = &queries[i];
     }
     dispatch_settle(pointers, count, true);
@@ -86,6 +87,7 @@ static void pin_keyless(const struct request *request, struct pinned *pinned)
     struct query query = request->query, *pointer = &query;
     if (!request->cluster->generation->set->passes)
         return;
+    query.pinned = true;
     dispatch_settle(&pointer, 1, true);
     if (has_pass(query.target))
         pinned->action = query.target;

@@ -23,6 +23,7 @@ struct query {
     uint16_t otherwise;  /* which defaults are above, for a function that knows no way: target_note_default */
     uint16_t watcher;    /* the last action on the way that is told when the host fails: set->watchers */
     uint8_t flows;       /* flows it has come through: one may lead to another, but not without end */
+    bool pinned;         /* in a transaction, or it blocks: see query_reads */
 
     /* In: where the walk begins. Out: the leaf, or the function that has to be asked. */
     const struct target *target;
@@ -33,6 +34,12 @@ struct query {
      * good until the query is answered at the end of the same batch; NULL = the usual "no route". */
     const char *error;
 };
+
+/* May it go where only reads go? What is pinned to one host goes where its writes go. */
+static inline bool query_reads(const struct query *query)
+{
+    return (query->command->flags & COMMAND_READONLY) && !query->pinned;
+}
 
 static inline const char *query_key(const struct query *query)
 {

@@ -350,11 +350,11 @@ const struct target *target_command_own(const struct target *at, const struct co
 }
 
 /* Unknown class counts as write: what is not known to only read may change something. */
-static const struct target *command_next(const struct target *at, const struct command *command)
+static const struct target *command_next(const struct target *at, const struct query *query)
 {
-    const struct target *next = target_command_own(at, command);
+    const struct target *next = target_command_own(at, query->command);
     if (!next)
-        next = command->flags & COMMAND_READONLY ? at->command.read : at->command.write;
+        next = query_reads(query) ? at->command.read : at->command.write;
     return next ? next : at->command.otherwise;
 }
 
@@ -438,7 +438,7 @@ void target_walk(struct query *query)
             target_note_default(at, next, query);
             break;
         case TARGET_COMMAND:
-            next = command_next(at, query->command);
+            next = command_next(at, query);
             target_note_default(at, next, query);
             break;
         case TARGET_SPLIT:

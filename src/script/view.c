@@ -107,7 +107,7 @@ void view_fill(struct nydus_view *view, const struct query *query, uint64_t hand
     view->nkeys = query->nkeys;
     view->argc = query->argc;
     view->size = query->size;
-    view->flags = query->command->flags;
+    view->flags = query->command->flags & ~(query->pinned ? COMMAND_READONLY : 0U);
     view->command = query->command->id;
     view->db = query->db;
     view->attempt = query->attempt;
