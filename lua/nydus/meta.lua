@@ -108,6 +108,11 @@ function Request:prefix(prefix) end
 ---@return string? part nil: it is not in the key
 function Request:upto(character) end
 
+---The first digits in the key, as a number. Makes no string.
+---@param behind? integer only what stands behind so many bytes of the key (default: 0)
+---@return number? number nil: there are none
+function Request:number(behind) end
+
 ---What Redis Cluster would hash: what stands between { and }, else the whole key.
 ---@return string?
 function Request:tag() end

@@ -67,7 +67,7 @@ end
 local function make_methods(batch, hashes, current)
   local methods = {}
   local text = ffi.new("struct nydus_text")
-  local arg, key, tag, hash = batch.arg, batch.key, batch.tag, batch.hash
+  local arg, key, tag, hash, number = batch.arg, batch.key, batch.tag, batch.hash, batch.number
 
   function methods.arg(self, i)
     local view = current(self)
@@ -106,6 +106,20 @@ local function make_methods(batch, hashes, current)
       return nil
     end
     return ffi.string(view.key, ffi.cast("const char *", at) - view.key)
+  end
+
+  function methods.number(self, behind)
+    local view = current(self)
+    behind = behind or 0
+    check_number(behind, "number")
+    if not (behind >= 0 and behind < view.key_size) then -- a NaN is neither
+      return nil
+    end
+    local found = number(view, behind)
+    if found < 0 then
+      return nil
+    end
+    return found
   end
 
   function methods.tag(self)
@@ -228,13 +242,22 @@ local function setup_client(native)
   local batch = abi.batch
   local views, request_t = batch.views, ffi.typeof("struct nydus_req *")
   local facts = ffi.new("struct nydus_facts")
-  local ask = batch.client
+  local ask, user = batch.client, batch.user
+
+  -- As decisions are made by it, it has a way of its own, without the rest.
+  local function user_name(view)
+    local name = user(view)
+    if name == nil then
+      return nil
+    end
+    return ffi.string(name)
+  end
 
   local fields = {
     id = function() return facts.id end,
     addr = function() return ffi.string(facts.address) end,
     name = function() return facts.name ~= nil and ffi.string(facts.name) or nil end,
-    user = function() return ffi.string(facts.user) end,
+    user = user_name, -- looked for above
     db = function(view) return view.db end,
     listen = function() return ffi.string(facts.listen) end,
   }
@@ -263,6 +286,9 @@ local function setup_client(native)
         error(("a client has no field '%s'%s"):format(tostring(name), hint), 2)
       end
       local view = views[batch.cur]
+      if name == "user" then
+        return user_name(view)
+      end
       ask(view, facts)
       return field(view)
     end,

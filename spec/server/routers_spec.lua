@@ -7,7 +7,7 @@ local ROOT = require("lfs").currentdir()
 -- What all of them answer to these, in this order.
 local COMMANDS = {
   { "SET k v", "OK" }, { "GET k", "v" }, { "MGET k none", { "v", support.null } }, { "DBSIZE", 1 },
-  { "MULTI", "OK" }, { "GET k", "QUEUED" }, { "SET k w", "QUEUED" }, { "GET k", "QUEUED" },
+  { "MULTI", "OK" }, { "get k", "QUEUED" }, { "set k w", "QUEUED" }, { "get k", "QUEUED" },
   { "EXEC", { "v", "OK", "w" } },
   { "RPUSH list x", 1 }, { "BLPOP list 1", { "list", "x" } }, { "DEL k", 1 },
 }
@@ -15,6 +15,13 @@ local COMMANDS = {
 -- The options of each over the hosts 0 and 1, and where it answers something else; a string that begins with ^ is a
 -- pattern of an error. `twin`: both hosts have the same data, as a primary and its replica.
 local SCRIPTS = {
+  broadcast = { {}, ["get k"] = "^ERR 'get' needs one host", ["set k w"] = "^ERR 'set' needs one host",
+    EXEC = "^EXECABORT", ["BLPOP list 1"] = "^ERR 'blpop' needs one host" },
+  deny_big = { {} },
+  numeric = { { ranges = { { 99, 0 }, { 1 } }, default = 0 } },
+  rate_limit = { { rate = 1e6 } },
+  tenants = { { tenants = { k = { to = 0 }, list = { to = 1 } }, separator = "" },
+    ["MGET k none"] = "^CROSSSLOT", DBSIZE = "^ERR tenants: " },
   canary = { { to = 1, percent = 50, by = "client" } },
   failover = { { standby = { [0] = 1 } } },
   hedge = { { replicas = { [0] = 1 } }, twin = true },

@@ -87,8 +87,11 @@ struct nydus_batch {
     /* The part of the key between { and } where Redis would hash only that; else the whole key. */
     void (*tag)(const struct nydus_view *view, struct nydus_text *text);
     uint32_t (*hash)(const struct nydus_view *view, int32_t kind);
+    /* The first digits in the key behind so many bytes, as a number; -1: there are none. */
+    double (*number)(const struct nydus_view *view, uint32_t behind);
     bool (*client)(const struct nydus_view *view, struct nydus_facts *facts);
     bool (*has_client)(const struct nydus_view *view);
+    const char *(*user)(const struct nydus_view *view); /* as of client(), which is dearer; NULL: no client */
     /* The id of the client, which has values to be forgotten when it leaves from now on; 0: there is none. */
     double (*slotted)(const struct nydus_view *view);
     /* What hooks are told beside the query: the host that failed it (the number of its target; -1: none), and

@@ -57,6 +57,27 @@ static uint32_t view_hash(const struct nydus_view *view, int32_t kind)
     return hash_key((enum hash_kind)kind, HASH_PLAIN, view->key, view->key_size);
 }
 
+static double view_number(const struct nydus_view *view, uint32_t behind)
+{
+    if (behind >= view->key_size)
+        return -1;
+    const char *at = view->key + behind, *end = view->key + view->key_size;
+    while (at < end && (*at < '0' || *at > '9'))
+        at++;
+    if (at == end)
+        return -1;
+    double number = 0;
+    for (; at < end && *at >= '0' && *at <= '9'; at++)
+        number = number * 10 + (*at - '0');
+    return number;
+}
+
+static const char *view_user(const struct nydus_view *view)
+{
+    const struct query *query = view->query;
+    return query->client ? login_name(query->client) : NULL;
+}
+
 static bool view_has_client(const struct nydus_view *view)
 {
     const struct query *query = view->query;
@@ -93,6 +114,8 @@ void view_setup(struct nydus_batch *batch)
     batch->key = view_key;
     batch->tag = view_tag;
     batch->hash = view_hash;
+    batch->number = view_number;
+    batch->user = view_user;
     batch->client = view_client;
     batch->has_client = view_has_client;
     batch->slotted = view_slotted;
