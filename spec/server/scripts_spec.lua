@@ -81,4 +81,23 @@ describe("a router script", function()
     assert.matches("returned nydus.null %(write nydus.reply%(nydus.null%)%), not a target$", client:call("GET", "n").err)
     assert.matches("returned a status %(write nydus.reply%(.*%)%), not a target$", client:call("GET", "s").err)
   end)
+
+  -- What a cache keeps is dropped when the host tells of the write, which is later than the next command of
+  -- a pipeline.
+  for name, body in pairs({
+    ["a table of commands"] = "return nydus.command{ get = nydus.cache{ next = ring }, default = ring }",
+    ["a function"] = [[local cached = nydus.cache{ next = nydus.failover{ ring, ring } }
+      return function(req) return req.read and cached or ring end]],
+    ["a function in front of hooks"] = [[local cached = nydus.cache{ next = function() return ring end }
+      return { route = function(req) return req.command == "get" and cached or ring end, on_reply = function() end }]],
+  }) do
+    it("may write past a cache, and reads what it has written: " .. name, function()
+      local client = start(body, { a, b }):client()
+      for i = 1, 30 do
+        local old, new = i .. "a", i .. "b"
+        assert.same({ "OK", old, "OK", new, new, { new } }, client:pipeline({ { "SET", "k", old }, { "GET", "k" },
+          { "SET", "k", new }, { "GET", "k" }, { "GET", "k" }, { "MGET", "k" } }))
+      end
+    end)
+  end
 end)
