@@ -85,7 +85,7 @@ static void thread_give(struct flow *flow, bool fine)
 
 /* ---- life ---- */
 
-static void on_timer(struct ev_loop *loop, ev_timer *timer, int events);
+static void on_time(void *owner);
 
 static struct flow *flow_create(struct flows *flows)
 {
@@ -99,8 +99,7 @@ static struct flow *flow_create(struct flows *flows)
     memset(flow, 0, offsetof(struct flow, small));
     flow->flows = flows;
     flow->handle = ++flows->decider->next_handle;
-    ev_timer_init(&flow->timer, on_timer, 0., 0.);
-    flow->timer.data = flow;
+    alarm_init(&flow->alarm, on_time, flow);
     flow->next = flows->open;
     flow->place = &flows->open;
     if (flow->next)
@@ -129,7 +128,7 @@ static void flow_unready(struct flow *flow)
 static void flow_release(struct flow *flow, bool fine)
 {
     flow_unready(flow);
-    ev_timer_stop(loop_of(flow), &flow->timer);
+    alarm_stop(loop_of(flow), &flow->alarm);
     while (flow->sendings)
         sending_forget(flow->sendings);
     while (flow->large)
@@ -425,7 +424,7 @@ void flow_wake(struct flow *flow, bool came)
 {
     if (flow->ready)
         return;
-    ev_timer_stop(loop_of(flow), &flow->timer);
+    alarm_stop(loop_of(flow), &flow->alarm);
     flow->waited = came;
     flow_queue(flow);
 }
@@ -452,20 +451,24 @@ void flows_send_later(struct flows *flows, struct request *part)
 
 /* ---- waiting ---- */
 
-static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+/* Loop time, and what a test has skipped. */
+static double flow_now(const struct flow *flow)
 {
-    (void)events;
-    struct flow *flow = timer->data;
+    return ev_now(loop_of(flow)) + (double)clock_skipped / 1e9;
+}
+
+static void on_time(void *owner)
+{
+    struct flow *flow = owner;
     if (flow->wait != FLOW_CLAIM) {
         flow_wake(flow, false);
     } else if (flow_claim(flow)) {
         flow_wake(flow, true);
-    } else if (ev_now(loop) >= flow->until) {
+    } else if (flow_now(flow) >= flow->until) {
         flow_wake(flow, false);
     } else {
         flow->pause = fmin(flow->pause * 2, CLAIM_MOST);
-        ev_timer_set(timer, fmin(flow->pause, fmax(flow->until - ev_now(loop), 0.)), 0.);
-        ev_timer_start(loop, timer);
+        alarm_set(loop_of(flow), &flow->alarm, fmin(flow->pause, flow->until - flow_now(flow)));
     }
 }
 
@@ -474,13 +477,11 @@ int flow_yield(struct flow *flow, lua_State *L, enum flow_wait wait, double seco
     struct ev_loop *loop = loop_of(flow);
     flow->wait = wait;
     if (wait == FLOW_CLAIM) {
-        flow->until = ev_now(loop) + seconds;
+        flow->until = flow_now(flow) + seconds;
         flow->pause = seconds = CLAIM_FIRST;
     }
-    if (seconds < INFINITY) {
-        ev_timer_set(&flow->timer, seconds + (ev_time() - ev_now(loop)), 0.); /* this turn may be long */
-        ev_timer_start(loop, &flow->timer);
-    }
+    if (seconds < INFINITY) /* this turn may be long */
+        alarm_set(loop, &flow->alarm, seconds + (ev_time() - ev_now(loop)));
     return lua_yield(L, 0);
 }
 

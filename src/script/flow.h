@@ -7,6 +7,7 @@
  * yielded, for routing may ask Lua. A flow without a request is a task. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+#include "net/alarm.h"
 #include "proxy/order.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
@@ -58,7 +59,7 @@ struct flow {
     uint32_t left;            /* FLOW_SOME: so many have to come */
     uint32_t sending_count;
     struct answer *large;     /* answers that end with it */
-    ev_timer timer;
+    struct alarm alarm;
     double until;   /* loop time: FLOW_CLAIM gives up then, */
     double seconds; /* keeps what it gets for so long, */
     double pause;   /* and looks again after this */
