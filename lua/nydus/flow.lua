@@ -3,6 +3,8 @@
 --
 --   nydus.flow(function(req) … return reply end, opts)   a target; opts.order: what waits for a flow that
 --       writes: "client" (default: all that its client sends later), "key" (what names one of its keys), "none".
+--       opts.reads = true: flows whose commands only read hold what comes later as well; opts.finish = true:
+--       they go on to their end when their client has left, as what must not be left half done needs it.
 --       It returns a reply, what nydus.reply takes (a list is one of targets), or a target to go on to
 --   req:send(t, { timeout = s })     the command as it came, to any target -> reply; what fails is an error reply
 --   req:spawn(t, { timeout = s })    the same without waiting -> a reply that has not come: reply:wait(s), reply.done
@@ -156,6 +158,16 @@ end
 
 -- Functions of nydus --------------------------------------------------------------------
 
+local OPTIONS = { order = true, reads = true, finish = true }
+
+local function flag_of(options, name)
+  local value = options and options[name] or false
+  if type(value) ~= "boolean" then
+    error(("nydus.flow: %s: true or false is expected, got %s"):format(name, target.kind(value)), 3)
+  end
+  return value
+end
+
 local function make_flow(native)
   local run = assert(loadstring(SOURCE, "=nydus.driver"))(abi.batch, result)
   return function(fn, options)
@@ -167,15 +179,17 @@ local function make_flow(native)
       error(("bad argument #2 to 'flow' (a table of options is expected, got %s)"):format(target.kind(options)), 2)
     end
     for name in pairs(options or {}) do
-      if name ~= "order" then
-        error(("nydus.flow: unknown option '%s'%s"):format(tostring(name), suggest.hint(name, { "order" })), 2)
+      if not OPTIONS[name] then
+        local hint = suggest.hint(name, suggest.names(OPTIONS))
+        error(("nydus.flow: unknown option '%s'%s"):format(tostring(name), hint), 2)
       end
     end
+    local reads, finish = flag_of(options, "reads"), flag_of(options, "finish")
     local name, order = target.place(fn), options and options.order
     if order == nil then
       order = "client"
     end
-    local id = type(order) == "string" and native.flow(run(fn, name), name, order)
+    local id = type(order) == "string" and native.flow(run(fn, name), name, order, reads, finish)
     if not id then
       error(("nydus.flow: order: '%s' is none of client, key, none"):format(tostring(order)), 2)
     end

@@ -434,7 +434,7 @@ function nydus.rewrite(options) end
 
 ---A coroutine that may wait; what it returns is the reply.
 ---@param fn fun(req: nydus.Request): any
----@param options? { order?: "client"|"key"|"none" }
+---@param options? { order?: "client"|"key"|"none", reads?: boolean, finish?: boolean }
 ---@return nydus.Made
 function nydus.flow(fn, options) end
 

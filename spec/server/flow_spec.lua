@@ -319,6 +319,7 @@ describe("a flow", function()
     for body, problem in pairs({
       ["nydus.flow()"] = "bad argument #1 to 'flow'", ["nydus.flow(math.floor)"] = "bad argument #1 to 'flow'",
       ["nydus.flow(function() end, { order = 'all' })"] = "order: 'all' is none of client, key, none",
+      ["nydus.flow(function() end, { reads = 1 })"] = "nydus.flow: reads: true or false is expected, got",
       ["nydus.flow(function() end, { odrer = 'key' })"] = "unknown option 'odrer'; did you mean 'order'",
       ["nydus.sleep(1)"] = "only inside nydus.flow", ["nydus.cast(h[1], 'GET', 'a')"] = "nothing is sent at load",
       ["nydus.task(1)"] = "bad argument #1 to 'task'",

@@ -39,18 +39,18 @@ static double opt_seconds(lua_State *L, int i)
 
 /* ---- targets ---- */
 
-/* flow(function, "file:line", order) -> id, or nil when there is no such order */
+/* flow(function, "file:line", order, reads, finishes) -> id, or nil when there is no such order */
 static int flow(lua_State *L)
 {
-    enum order_kind order;
+    struct flow_rules rules = {.reads = lua_toboolean(L, 4), .finishes = lua_toboolean(L, 5)};
     struct flows *flows = &bind_script(L)->flows;
     luaL_checktype(L, 1, LUA_TFUNCTION);
     bind_set(L);
-    if (!order_parse(luaL_checkstring(L, 3), &order))
+    if (!order_parse(luaL_checkstring(L, 3), &rules.order))
         return 0;
     const char *name = luaL_checkstring(L, 2);
     lua_pushvalue(L, 1);
-    return bind_push_target(L, flow_target(flows, luaL_ref(L, LUA_REGISTRYINDEX), name, order));
+    return bind_push_target(L, flow_target(flows, luaL_ref(L, LUA_REGISTRYINDEX), name, rules));
 }
 
 static struct cluster *present_cluster(const struct script *script)

@@ -37,7 +37,7 @@ struct program {
     struct flows *flows;
     int function; /* in the registry */
     char *name;   /* "router.lua:12" */
-    enum order_kind order;
+    struct flow_rules rules;
     struct cluster *owner;
 };
 
@@ -85,7 +85,7 @@ static void thread_give(struct flow *flow, bool fine)
 
 /* ---- life ---- */
 
-static void on_time(void *owner);
+static void on_alarm(void *owner);
 
 static struct flow *flow_create(struct flows *flows)
 {
@@ -99,7 +99,7 @@ static struct flow *flow_create(struct flows *flows)
     memset(flow, 0, offsetof(struct flow, small));
     flow->flows = flows;
     flow->handle = ++flows->decider->next_handle;
-    alarm_init(&flow->alarm, on_time, flow);
+    alarm_init(&flow->alarm, on_alarm, flow);
     flow->next = flows->open;
     flow->place = &flows->open;
     if (flow->next)
@@ -183,7 +183,8 @@ static void on_left(struct hold *hold, bool gone)
 {
     struct flow *flow = (struct flow *)((char *)hold - offsetof(struct flow, hold));
     bool detached = !flow->whole.request; /* it has answered: nobody waits for it */
-    if (detached)
+    const struct program *program = flow->target->action.state;
+    if (detached || program->rules.finishes)
         return;
     if (gone || (flow->wait != FLOW_REPLY && flow->wait != FLOW_RUNS))
         flow_cancel(flow);
@@ -451,24 +452,24 @@ void flows_send_later(struct flows *flows, struct request *part)
 
 /* ---- waiting ---- */
 
-/* Loop time, and what a test has skipped. */
-static double flow_now(const struct flow *flow)
+/* The loop's time, and what a test has let pass. */
+static double now_of(const struct flow *flow)
 {
-    return ev_now(loop_of(flow)) + (double)clock_skipped / 1e9;
+    return ev_now(loop_of(flow)) + (double)clock_skipped * 1e-9;
 }
 
-static void on_time(void *owner)
+static void on_alarm(void *owner)
 {
     struct flow *flow = owner;
     if (flow->wait != FLOW_CLAIM) {
         flow_wake(flow, false);
     } else if (flow_claim(flow)) {
         flow_wake(flow, true);
-    } else if (flow_now(flow) >= flow->until) {
+    } else if (now_of(flow) >= flow->until) {
         flow_wake(flow, false);
     } else {
         flow->pause = fmin(flow->pause * 2, CLAIM_MOST);
-        alarm_set(loop_of(flow), &flow->alarm, fmin(flow->pause, flow->until - flow_now(flow)));
+        alarm_set(loop_of(flow), &flow->alarm, fmin(flow->pause, flow->until - now_of(flow)));
     }
 }
 
@@ -477,11 +478,11 @@ int flow_yield(struct flow *flow, lua_State *L, enum flow_wait wait, double seco
     struct ev_loop *loop = loop_of(flow);
     flow->wait = wait;
     if (wait == FLOW_CLAIM) {
-        flow->until = flow_now(flow) + seconds;
+        flow->until = now_of(flow) + seconds;
         flow->pause = seconds = CLAIM_FIRST;
     }
-    if (seconds < INFINITY) /* this turn may be long */
-        alarm_set(loop, &flow->alarm, seconds + (ev_time() - ev_now(loop)));
+    if (seconds < INFINITY)
+        alarm_set(loop, &flow->alarm, seconds + (ev_time() - ev_now(loop))); /* this turn may be long */
     return lua_yield(L, 0);
 }
 
@@ -548,7 +549,8 @@ static struct flow *flow_begin(const struct program *program, struct request *re
     if (client) {
         bool reads = request->query.command->flags & COMMAND_READONLY;
         flow->hold.left = on_left;
-        hold_begin(&flow->hold, client, reads ? ORDER_NONE : program->order, request);
+        bool holds = program->rules.reads || !reads;
+        hold_begin(&flow->hold, client, holds ? program->rules.order : ORDER_NONE, request);
     }
     lua_rawgeti(flow->L, LUA_REGISTRYINDEX, program->function);
     return flow;
@@ -576,7 +578,7 @@ static void flow_run(struct request *request, action_send *send)
 static void describe(const struct target *target, char *text, size_t size)
 {
     const struct program *program = target->action.state;
-    snprintf(text, size, ", %s, order %s", program->name, order_name(program->order));
+    snprintf(text, size, ", %s, order %s", program->name, order_name(program->rules.order));
 }
 
 static void program_destroy(void *state)
@@ -586,7 +588,7 @@ static void program_destroy(void *state)
     free(program);
 }
 
-struct target *flow_target(struct flows *flows, int function, const char *name, enum order_kind order)
+struct target *flow_target(struct flows *flows, int function, const char *name, struct flow_rules rules)
 {
     static const struct action action = {.name = "flow",
                                          .language = "flow",
@@ -597,7 +599,7 @@ struct target *flow_target(struct flows *flows, int function, const char *name, 
     *program = (struct program){.flows = flows,
                                 .function = function,
                                 .name = xstrdup(name),
-                                .order = order,
+                                .rules = rules,
                                 .owner = flows->decider->owner};
     return target_action(flows->decider->set, &action, NULL, 0, program);
 }

@@ -27,6 +27,13 @@ enum flow_wait {
     FLOW_CLAIM   /* for a lock that somebody else has */
 };
 
+/* What holds for all flows of one function. */
+struct flow_rules {
+    enum order_kind order;
+    bool reads;    /* those whose commands only read hold later ones, too */
+    bool finishes; /* they go on to their end when their client has left */
+};
+
 /* A lock; `number` is what Lua knows it by. */
 struct flow_claim {
     uint64_t key, token, number;
@@ -60,7 +67,7 @@ struct flow {
     uint32_t sending_count;
     struct answer *large;     /* answers that end with it */
     struct alarm alarm;
-    double until;   /* loop time: FLOW_CLAIM gives up then, */
+    double until;   /* by now_of: FLOW_CLAIM gives up then, */
     double seconds; /* keeps what it gets for so long, */
     double pause;   /* and looks again after this */
     uint64_t wanted;
@@ -102,7 +109,7 @@ void flows_leave(struct flows *flows);
 void flows_end_all(void);
 
 /* The target; function: a reference to what runs, as lua/nydus/flow.lua makes it. */
-struct target *flow_target(struct flows *flows, int function, const char *name, enum order_kind order);
+struct target *flow_target(struct flows *flows, int function, const char *name, struct flow_rules rules);
 /* The function on top of L's stack, which it takes. */
 void flow_task(struct flows *flows, lua_State *L, struct cluster *cluster);
 

@@ -55,7 +55,7 @@ static void sending_free(struct sending *sending)
     if (sending->next)
         sending->next->place = sending->place;
     if (sending->seconds < INFINITY)
-        ev_timer_stop(flow->flows->proxy->loop, &sending->timer);
+        alarm_stop(flow->flows->proxy->loop, &sending->alarm);
     free(sending->memory);
     memory_give(sending);
 }
@@ -91,7 +91,7 @@ static void sending_take(struct sending *sending, const struct reply *reply)
 {
     struct flow *flow = sending->flow;
     if (sending->seconds < INFINITY)
-        ev_timer_stop(flow->flows->proxy->loop, &sending->timer);
+        alarm_stop(flow->flows->proxy->loop, &sending->alarm);
     if (!sending->object)
         sending_keep(sending, reply);
     else
@@ -111,12 +111,10 @@ static void sending_done(struct request *part, const struct reply *reply)
     request_put(part);
 }
 
-static void sending_late(struct ev_loop *loop, ev_timer *timer, int events)
+static void sending_late(void *owner)
 {
-    (void)loop;
-    (void)events;
     char line[256];
-    struct sending *sending = timer->data;
+    struct sending *sending = owner;
     int size = snprintf(line, sizeof line, "-ERR '%s' timed out after %g s; it may still run\r\n",
                         sending->part->query.command ? sending->part->query.command->name : "?",
                         sending->seconds);
@@ -156,10 +154,8 @@ static struct sending *sending_add(struct flow *flow, struct request *part, doub
     part->whole = &flow->whole;
     if (seconds < INFINITY) {
         struct ev_loop *loop = flows->proxy->loop;
-        ev_timer_init(&sending->timer, sending_late, 0., 0.);
-        sending->timer.data = sending;
-        ev_timer_set(&sending->timer, seconds + (ev_time() - ev_now(loop)), 0.); /* this turn may be long */
-        ev_timer_start(loop, &sending->timer);
+        alarm_init(&sending->alarm, sending_late, sending);
+        alarm_set(loop, &sending->alarm, seconds + (ev_time() - ev_now(loop))); /* this turn may be long */
     }
     flows_send_later(flows, part);
     return sending;

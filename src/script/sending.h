@@ -1,9 +1,8 @@
 /* A sending: one command that a flow has sent and may wait for. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+#include "net/alarm.h"
 #include "proxy/request.h"
-
-#include <ev.h>
 
 struct answer;
 struct flow;
@@ -18,7 +17,7 @@ struct sending {
     struct answer *object;  /* Lua's; NULL: none yet */
     bool counts;            /* its flow waits for it among others */
     double seconds;         /* its timeout */
-    ev_timer timer;
+    struct alarm alarm;
     struct reply reply;     /* bytes NULL: not there */
     char *memory;           /* where the bytes are, or in `small` */
     char small[SENDING_SMALL];
