@@ -43,7 +43,7 @@ local function kind_of(value)
     local words = tostring(value) -- "request get", "counter"
     return "a " .. (words:match("^request") or words:match("^%a[%a ]*"))
   end
-  return (kind:find("^[aeiou]") and "an " or "a ") .. kind
+  return reply.kind(value) or (kind:find("^[aeiou]") and "an " or "a ") .. kind
 end
 
 -- What is not simply a target.
@@ -55,7 +55,7 @@ local function other(i, value, name)
       error(name .. ": too many large replies", 0)
     end
     return abi.LOOSE
-  elseif type(value) ~= "table" and type(value) ~= "function" then
+  elseif type(value) ~= "table" and type(value) ~= "function" or reply.kind(value) then
     error(("%s: returned %s, not a target"):format(name, kind_of(value)), 0)
   end
   local id, message = id_of(value)

@@ -9,6 +9,7 @@
 --   reply.loose(bytes)     a reply that was made during a decision
 --   reply.is_loose(value)
 --   reply.is_value(value)  is it null, or a status?
+--   reply.kind(value)      what a value of ours, which is no reply yet, is called; nil: it is none
 local M = {}
 
 local MAX_DEPTH = 32
@@ -37,6 +38,14 @@ end
 
 function M.is_value(value)
   return value == M.null or getmetatable(value) == Status
+end
+
+function M.kind(value)
+  if value == M.null then
+    return "nydus.null (write nydus.reply(nydus.null))"
+  elseif getmetatable(value) == Status then
+    return "a status (write nydus.reply(nydus.status \"…\"))"
+  end
 end
 
 local function is_line(text)

@@ -123,7 +123,7 @@ function M.kind(value)
     local words = tostring(value) -- "request get", "counter"
     return M.is(value) and describe(M.info(value)) or "a " .. (words:match("^request") or words:match("^%a[%a ]*"))
   end
-  return (kind:find("^[aeiou]") and "an " or "a ") .. kind
+  return reply.kind(value) or (kind:find("^[aeiou]") and "an " or "a ") .. kind
 end
 
 function M.place(fn)

@@ -110,6 +110,33 @@ describe("nydus.testing", function()
     assert.is_true(passed >= 1000 and passed < 1010, passed)
   end)
 
+  it("runs flows, whose waiting takes no time", function()
+    local began = support.now()
+    local t = load([[return nydus.flow(function(req)
+      if req:prefix("sleep") then nydus.sleep(30) return "slept" end
+      if req:prefix("lock") then
+        local lock = nydus.lock("testing", req:key(), 20)
+        nydus.sleep(10)
+        lock:unlock()
+        return "done"
+      end
+      return nydus.any({ req:spawn(h[1]), req:spawn(h[2]) }, 1) or nydus.error("ERR none")
+    end, { order = "none" })]])
+    t:on("a", function() return testing.silence end)
+    t:on("b", function() return "B" end)
+    assert.equal("B", t:call("GET", "k"))
+    assert.equal("slept", t:call("GET", "sleep"))
+    t:send("GET", "lock")
+    local other = t:client()
+    other:send("GET", "lock")
+    t:advance(11)
+    assert.equal("done", (t:reply()))
+    assert.is_nil((other:reply()))
+    t:advance(11)
+    assert.equal("done", (other:reply()))
+    assert.is_true(support.now() - began < 5)
+  end)
+
   it("has as many clients as one wants, and transactions", function()
     local t = load("return h[1]")
     t:on("a", function(command) if command == "multi" or command == "exec" then return testing.status("OK") end end)

@@ -78,8 +78,7 @@ describe("script", function()
         ["return cluster:host('z')"] = "main.lua:2: cluster main has no host 'z'; did you mean 'a'?",
         ["return nydus.cluster('z')"] = "main.lua:2: nydus.cluster: there is no cluster 'z'",
         ["return cluster"] = "main.lua:2: returned its own cluster, which would ask it again",
-        ["return nydus.null"] = "main.lua:2: returned a target is expected (a host, a cluster, a router, a list, " ..
-          "a reply or a function), got a table",
+        ["return nydus.null"] = "main.lua:2: returned nydus.null (write nydus.reply(nydus.null)), not a target",
         ["y = 1"] = "main.lua:3: assignment to the undeclared variable 'y', write: local y",
         ["local f f = function() return 1 + f() end f()"] = "main.lua:3: stack overflow",
         ["return unpack({}, 1, 1e8)"] = "main.lua:2: too many results to unpack",

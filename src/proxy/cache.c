@@ -6,6 +6,7 @@
 #include "base/memo.h"
 #include "base/memory.h"
 #include "base/stats.h"
+#include "proxy/client.h"
 #include "proxy/cluster.h"
 #include "proxy/dispatch.h"
 #include "proxy/measure.h"
@@ -29,6 +30,7 @@ struct cache {
     uint64_t now, turn;        /* clock_ns as it was in the turn with this measure_clock */
     uint32_t moves;            /* proxy->moves when the oldest memo was made */
     uint32_t blind;            /* writes on their way that do not say of what */
+    bool passed;               /* all that its cluster is asked comes here first */
 };
 
 /* A read that was sent on, and those who wait for the same reply. */
@@ -103,13 +105,23 @@ static bool is_error(const struct reply *reply)
     return reply->failure != FAILURE_NONE || reply->bytes[0] == '-' || reply->bytes[0] == '!';
 }
 
+/* Is the cache the first thing that all commands meet? Then none is written past it. */
+static bool is_above_all(const struct target *cache, const struct target *root)
+{
+    while (root != cache && root->kind == TARGET_ACTION && root->action.action->transparent)
+        root = root->action.items[0];
+    return root == cache;
+}
+
 /* ---- time ---- */
 
 /* Once a turn for the clock. When keys may have moved to other hosts, nothing that was kept counts. */
 static void cache_begin(struct cache *cache, const struct request *request)
 {
-    if (!cache->proxy)
+    if (!cache->proxy) {
         cache->proxy = cluster_proxy(request->cluster);
+        cache->passed = is_above_all(request->query.target, request->cluster->root);
+    }
     if (cache->turn != measure_clock) {
         cache->turn = measure_clock;
         cache->now = clock_ns();
@@ -192,6 +204,24 @@ static void fetch_wait(struct fetch *fetch, struct request *request)
     *fetch->last = request;
     fetch->last = &request->link_next;
     stats->cache_shared++;
+}
+
+/* Does the client wait for something that it sent before and that may write? Where writes go past the cache,
+ * nobody has told of that yet, and what is kept is older. */
+static bool follows_a_write(const struct cache *cache, const struct request *request)
+{
+    if (cache->passed)
+        return false;
+    while (request->whole && request->whole->request)
+        request = request->whole->request;
+    const struct client *client = request->client;
+    const struct request *before = client ? client->head : NULL;
+    for (; before && before != request; before = before->next) {
+        const struct command *command = before->query.command;
+        if (!before->answered && !(command && command->flags & (COMMAND_READONLY | COMMAND_PUBSUB)))
+            return true;
+    }
+    return false;
 }
 
 static void cache_fetch(struct cache *cache, struct request *request, const struct memo_name *name)
@@ -336,7 +366,7 @@ static void cache_run(struct request *request, action_send *send)
     if (command->flags & (COMMAND_READONLY | COMMAND_PUBSUB)) {
         bool kept = query->nkeys == 1 && !request->multiple && !cache->blind && may_be_kept(command) &&
                     query->size <= COMMAND_BYTES && has_prefix(cache, query_key(query), query->key.size);
-        if (kept)
+        if (kept && !follows_a_write(cache, request))
             cache_read(cache, request);
         else
             cache_pass(request);

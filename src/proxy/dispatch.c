@@ -18,7 +18,7 @@
 #include <stdio.h>
 
 /* A decision that leads to a function that leads to a function …: more rounds are a cycle. */
-enum { ROUTE_ROUNDS = 16, ROUTE_BATCH = 128 };
+enum { ROUTE_ROUNDS = 16, ROUTE_BATCH = 128, DISPATCH_DEPTH = 64 };
 
 /* ---- keys ---- */
 
@@ -57,15 +57,24 @@ bool dispatch_find_keys(struct request *request, const struct resp_request *scan
 
 /* ---- routing ---- */
 
-/* Asks one function for all the queries that stand at it, then walks them on. */
-static void route_ask(const struct target *function, struct query **queries, size_t count)
+/* Asks one function for all the queries that stand at it, then walks them on. A query that has been at
+ * ROUTE_ROUNDS functions before goes no further; how many others the batch meets does not matter. */
+static void route_ask(const struct target *function, struct query **queries, size_t count, uint8_t *rounds)
 {
     struct query *asked[ROUTE_BATCH];
     size_t asking = 0;
-    for (size_t i = 0; i < count && asking < ROUTE_BATCH; i++)
-        if (queries[i]->target == function)
+    for (size_t i = 0; i < count; i++) {
+        if (queries[i]->target != function)
+            continue;
+        if (rounds[i]++ < ROUTE_ROUNDS) {
             asked[asking++] = queries[i];
-    function->set->decide(function->set->context, function, asked, asking);
+        } else {
+            queries[i]->target = NULL;
+            queries[i]->error = "ERR router: functions return functions without end";
+        }
+    }
+    if (asking)
+        function->set->decide(function->set->context, function, asked, asking);
     for (size_t i = 0; i < asking; i++) {
         if (!asked[i]->target && !asked[i]->error)
             asked[i]->target = target_take_default(function->set, asked[i]);
@@ -81,23 +90,24 @@ static const struct target *route_next_function(struct query **queries, size_t c
     return NULL;
 }
 
+/* Asks until nothing stands at a function any more; at most ROUTE_BATCH queries. */
+static void route_some(struct query **queries, size_t count)
+{
+    const struct target *function = route_next_function(queries, count);
+    if (!function)
+        return;
+    uint8_t rounds[ROUTE_BATCH]; /* functions that each query has been at */
+    memset(rounds, 0, count);
+    for (; function; function = route_next_function(queries, count))
+        route_ask(function, queries, count, rounds);
+}
+
 void dispatch_route(struct query **queries, size_t count)
 {
-    const struct target *function;
     for (size_t i = 0; i < count; i++)
         target_walk(queries[i]);
-    for (int round = 0; (function = route_next_function(queries, count)); round++) {
-        if (round < ROUTE_ROUNDS) {
-            route_ask(function, queries, count);
-            continue;
-        }
-        for (size_t i = 0; i < count; i++) {
-            if (queries[i]->target && queries[i]->target->kind == TARGET_FUNCTION) {
-                queries[i]->target = NULL;
-                queries[i]->error = "ERR router: functions return functions without end";
-            }
-        }
-    }
+    for (size_t first = 0; first < count; first += ROUTE_BATCH)
+        route_some(queries + first, count - first < ROUTE_BATCH ? count - first : ROUTE_BATCH);
 }
 
 /* The first item of a transparent action, or NULL. */
@@ -110,7 +120,7 @@ static const struct target *behind_action(const struct target *leaf, bool acting
 void dispatch_settle(struct query **queries, size_t count, bool acting)
 {
     bool again = true;
-    for (int round = 0; again && round < ROUTE_ROUNDS; round++) {
+    for (int round = 0; again && round < DISPATCH_DEPTH; round++) {
         dispatch_route(queries, count);
         again = false;
         for (size_t i = 0; i < count; i++) {
@@ -238,7 +248,6 @@ void dispatch_leaf(struct request *request)
 
 /* What is dispatched while something is dispatched: more of one inside the other is a circle of actions and
  * lists, through functions. Then all that hangs on the first is failed, or a list would double each round. */
-enum { DISPATCH_DEPTH = 64 };
 static unsigned depth;
 static bool endless;
 

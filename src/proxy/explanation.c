@@ -349,18 +349,42 @@ static void route_key(struct writer *out, struct route *route, const struct clus
     route_note_leaf(route, query.target);
 }
 
+/* What of several leaves answers for the whole, as in split.c: an error that the router gives. */
+static const struct target *route_refusal(const struct route *route)
+{
+    for (uint32_t i = 0; i < route->leaf_count; i++) {
+        const struct target *leaf = route->leaves[i];
+        if (leaf->kind == TARGET_REPLY && leaf->reply.size && leaf->reply.bytes[0] == '-')
+            return leaf;
+    }
+    return NULL;
+}
+
+/* A list's replies have another form, and a reply of the router's own is for the whole. */
+static bool route_joins(const struct route *route)
+{
+    for (uint32_t i = 0; i < route->leaf_count; i++)
+        if (route->leaves[i]->kind == TARGET_LIST || route->leaves[i]->kind == TARGET_REPLY)
+            return false;
+    return split_allows(route->command);
+}
+
 /* Several hosts for one command: taken apart, or refused. */
 static void route_conclude(struct writer *out, const struct route *route)
 {
     char line[ROUTE_LINE];
     if (route->leaf_count < 2)
         return;
-    if (split_allows(route->command)) {
+    const struct target *refusal = route_refusal(route);
+    if (!refusal && route_joins(route)) {
         snprintf(line, sizeof line, "taken apart: each of the %u gets its keys, the replies are joined",
                  route->leaf_count);
         say(out, "parts", line);
     } else {
-        say(out, "answer", "-CROSSSLOT Keys in request don't hash to the same host");
+        char quoted[ROUTE_QUOTE];
+        say(out, "answer",
+            refusal ? tree_quote(refusal->reply.bytes, refusal->reply.size, quoted, sizeof quoted)
+                    : "-CROSSSLOT Keys in request don't hash to the same host");
         if (route->question->destinations)
             route->question->destinations->count = 0;
     }

@@ -88,6 +88,17 @@ static struct host *first_of_list(struct query *query, const struct target *list
     return first;
 }
 
+/* The router answers PUBLISH itself: by an error, which is for SUBSCRIBE, too, or by what is none. */
+static void refuse_reply(const struct command *command, const struct target *answer)
+{
+    const char *bytes = answer->reply.bytes, *end = memchr(bytes, '\r', answer->reply.size);
+    if (end && *bytes == '-')
+        snprintf(error_text, sizeof error_text, "%.*s", (int)(end - bytes - 1), bytes + 1);
+    else
+        snprintf(error_text, sizeof error_text,
+                 "ERR the router answers '%s' itself, there is no host to subscribe at", command->name);
+}
+
 static void find_by_router(const struct cluster *cluster, struct query *query)
 {
     const struct target *leaf = route(query, cluster->root), *router = query->router;
@@ -110,6 +121,8 @@ static void find_by_router(const struct cluster *cluster, struct query *query)
                  leaf->action.action->name);
     else if (query->error)
         snprintf(error_text, sizeof error_text, "%s", query->error);
+    else if (leaf && leaf->kind == TARGET_REPLY)
+        refuse_reply(query->command, leaf);
     else
         snprintf(error_text, sizeof error_text, "ERR no route for '%s'", query->command->name);
 }

@@ -107,24 +107,43 @@ static bool split_route(struct split *split, const struct target *from)
     return true;
 }
 
+static bool is_same_reply(const struct target *a, const struct target *b)
+{
+    return a->reply.size == b->reply.size && memcmp(a->reply.bytes, b->reply.bytes, a->reply.size) == 0;
+}
+
+/* The number of the part that goes to this leaf, from 1; 0: there is none yet. A reply that was made for
+ * this key alone is in no set: it is that of the last part, or another. */
+static uint32_t part_find(const struct split *split, const struct target *leaf, const uint32_t *part_of)
+{
+    if (leaf->set)
+        return part_of[leaf->id];
+    const struct target *last = split->part_count ? split->parts[split->part_count - 1].leaf : NULL;
+    return last && !last->set && is_same_reply(last, leaf) ? split->part_count : 0;
+}
+
 /* Numbers the parts in order of their first keys. */
 static void split_plan(struct split *split)
 {
-    const struct target_set *set = split->placed[0].leaf->set;
+    const struct target_set *set = split->request->cluster->generation->set;
     uint32_t *part_of = xcalloc(set->count, sizeof *part_of); /* by target id; 0: none yet */
-    uint32_t room = set->count < split->keys.count ? set->count : split->keys.count;
-    split->parts = xcalloc(room, sizeof *split->parts);
+    uint32_t room = set->count;
+    for (uint32_t i = 0; i < split->keys.count; i++)
+        room += !split->placed[i].leaf->set;
+    split->parts = xcalloc(room < split->keys.count ? room : split->keys.count, sizeof *split->parts);
     for (uint32_t i = 0; i < split->keys.count; i++) {
         struct placed_key *key = &split->placed[i];
-        uint32_t *number = &part_of[key->leaf->id];
-        if (!*number) {
-            *number = ++split->part_count;
-            split->parts[*number - 1] = (struct part_plan){.leaf = key->leaf,
-                                                           .router = key->router,
-                                                           .otherwise = key->otherwise,
-                                                           .watcher = key->watcher};
+        uint32_t number = part_find(split, key->leaf, part_of);
+        if (!number) {
+            number = ++split->part_count;
+            split->parts[number - 1] = (struct part_plan){.leaf = key->leaf,
+                                                          .router = key->router,
+                                                          .otherwise = key->otherwise,
+                                                          .watcher = key->watcher};
+            if (key->leaf->set)
+                part_of[key->leaf->id] = number;
         }
-        key->part = *number - 1;
+        key->part = number - 1;
         split->parts[key->part].keys++;
     }
     free(part_of);
@@ -148,6 +167,17 @@ static bool split_joins(const struct split *split)
         if (split->parts[i].leaf->kind != TARGET_HOST && split->parts[i].leaf->kind != TARGET_ACTION)
             return false;
     return true;
+}
+
+/* The first part that is refused: then the whole is, and nothing of it is done. NULL: none. */
+static const struct target *split_refused(const struct split *split)
+{
+    for (uint32_t i = 0; i < split->part_count; i++) {
+        const struct target *leaf = split->parts[i].leaf;
+        if (leaf->kind == TARGET_REPLY && leaf->reply.size && leaf->reply.bytes[0] == '-')
+            return leaf;
+    }
+    return NULL;
 }
 
 /* Where key i begins: the header "$n\r\n" in front of it has one digit at least. */
@@ -278,6 +308,12 @@ static void split_forward(struct split *split)
     dispatch_leaf(request);
 }
 
+static void split_answer(struct request *request, const struct target *answer)
+{
+    request->query.target = answer;
+    dispatch_leaf(request);
+}
+
 void split_dispatch(struct request *request, const struct target *from)
 {
     struct split split = {.request = request};
@@ -285,8 +321,11 @@ void split_dispatch(struct request *request, const struct target *from)
         request_fail(request, FAILURE_LOCAL, "%s", split.keys.error);
     else if (split_route(&split, from)) {
         split_plan(&split);
+        const struct target *refused = split.part_count > 1 ? split_refused(&split) : NULL;
         if (split.part_count == 1)
             split_forward(&split);
+        else if (refused)
+            split_answer(request, refused);
         else if (split_allows(request->query.command) && split_joins(&split))
             split_send(&split);
         else

@@ -284,6 +284,8 @@ static void tracking_make_room(struct tracking *tracking, uint32_t room)
 
 const uint32_t *tracking_era(struct tracking *tracking, const struct target *leaf)
 {
+    if (!leaf->set) /* a reply that a decision has made up */
+        return NULL;
     if (leaf->id >= tracking->room)
         tracking_make_room(tracking, leaf->set->count);
     struct source **place = &tracking->sources[leaf->id];

@@ -85,7 +85,7 @@ static void thread_give(struct flow *flow, bool fine)
 
 /* ---- life ---- */
 
-static void on_alarm(void *owner);
+static void on_time(void *owner);
 
 static struct flow *flow_create(struct flows *flows)
 {
@@ -99,7 +99,7 @@ static struct flow *flow_create(struct flows *flows)
     memset(flow, 0, offsetof(struct flow, small));
     flow->flows = flows;
     flow->handle = ++flows->decider->next_handle;
-    alarm_init(&flow->alarm, on_alarm, flow);
+    alarm_init(&flow->alarm, on_time, flow);
     flow->next = flows->open;
     flow->place = &flows->open;
     if (flow->next)
@@ -452,24 +452,24 @@ void flows_send_later(struct flows *flows, struct request *part)
 
 /* ---- waiting ---- */
 
-/* The loop's time, and what a test has let pass. */
-static double now_of(const struct flow *flow)
+/* Loop time, and what a test has skipped. */
+static double flow_now(const struct flow *flow)
 {
-    return ev_now(loop_of(flow)) + (double)clock_skipped * 1e-9;
+    return ev_now(loop_of(flow)) + (double)clock_skipped / 1e9;
 }
 
-static void on_alarm(void *owner)
+static void on_time(void *owner)
 {
     struct flow *flow = owner;
     if (flow->wait != FLOW_CLAIM) {
         flow_wake(flow, false);
     } else if (flow_claim(flow)) {
         flow_wake(flow, true);
-    } else if (now_of(flow) >= flow->until) {
+    } else if (flow_now(flow) >= flow->until) {
         flow_wake(flow, false);
     } else {
         flow->pause = fmin(flow->pause * 2, CLAIM_MOST);
-        alarm_set(loop_of(flow), &flow->alarm, fmin(flow->pause, flow->until - now_of(flow)));
+        alarm_set(loop_of(flow), &flow->alarm, fmin(flow->pause, flow->until - flow_now(flow)));
     }
 }
 
@@ -478,11 +478,11 @@ int flow_yield(struct flow *flow, lua_State *L, enum flow_wait wait, double seco
     struct ev_loop *loop = loop_of(flow);
     flow->wait = wait;
     if (wait == FLOW_CLAIM) {
-        flow->until = now_of(flow) + seconds;
+        flow->until = flow_now(flow) + seconds;
         flow->pause = seconds = CLAIM_FIRST;
     }
-    if (seconds < INFINITY)
-        alarm_set(loop, &flow->alarm, seconds + (ev_time() - ev_now(loop))); /* this turn may be long */
+    if (seconds < INFINITY) /* this turn may be long */
+        alarm_set(loop, &flow->alarm, seconds + (ev_time() - ev_now(loop)));
     return lua_yield(L, 0);
 }
 

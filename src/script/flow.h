@@ -67,7 +67,7 @@ struct flow {
     uint32_t sending_count;
     struct answer *large;     /* answers that end with it */
     struct alarm alarm;
-    double until;   /* by now_of: FLOW_CLAIM gives up then, */
+    double until;   /* loop time: FLOW_CLAIM gives up then, */
     double seconds; /* keeps what it gets for so long, */
     double pause;   /* and looks again after this */
     uint64_t wanted;
