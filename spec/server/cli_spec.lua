@@ -149,7 +149,7 @@ describe("nydus", function()
         local cluster = ...
         local nydus = require("nydus")
         local many = { cluster.hosts[0], cluster.hosts[1] }
-        for _ = 1, 16 do many = { many, many } end
+        for _ = 1, 14 do many = { many, many } end
         return { nydus.ketama({ cluster.hosts[0], cluster.hosts[1] }), nydus.jump(cluster), many }
       ]] })
       assert.equal(0, code)
