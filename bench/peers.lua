@@ -109,9 +109,14 @@ local haproxy = {
 
 -- Ready-made routers, with what makes them decide: keys are key:<12 digits>, read and written at random.
 local READY = {
+  { "canary", "to = 3, percent = 5" },
+  { "deny_big", "items = false" },
   { "hot_keys", "prefixes = { 'hot:' }, keys = { 'key:000000000001' }" },
+  { "numeric", "ranges = { { 3000, 1 }, { 6000, 2 }, { 3 } }, prefix = 'key:'" },
   { "prefix", "map = { ['key:'] = { 1, 2, 3 }, ['user:'] = 2 }" },
-  { "read_write", "replicas = { [1] = { 2 } }" },
+  { "read_write", "replicas = { [1] = 2 }" },
+  { "read_your_writes", "replicas = { [1] = 2 }" },
+  { "tenants", "tenants = { key = {} }" },
 }
 
 local function ready_made(here)

@@ -73,3 +73,13 @@ describe("docs/routers.md", function()
     end)
   end
 end)
+
+describe("docs/routers.md", function()
+  it("names every ready-made router", function()
+    local text = support.read_file("docs/routers.md")
+    for _, path in ipairs(support.list_files("routers", "%.lua$")) do
+      local name = path:match("([%w_]+)%.lua$")
+      assert.is_truthy(text:find("\n| `" .. name .. "` |", 1, true), name)
+    end
+  end)
+end)
