@@ -360,12 +360,13 @@ static const struct target *route_refusal(const struct route *route)
     return NULL;
 }
 
-/* A list's replies have another form, and a reply of the router's own is for the whole. */
 static bool route_joins(const struct route *route)
 {
-    for (uint32_t i = 0; i < route->leaf_count; i++)
-        if (route->leaves[i]->kind == TARGET_LIST || route->leaves[i]->kind == TARGET_REPLY)
+    for (uint32_t i = 0; i < route->leaf_count; i++) {
+        const struct target *leaf = route->leaves[i];
+        if (leaf->kind == TARGET_REPLY || (leaf->kind == TARGET_LIST && !split_fits(leaf)))
             return false;
+    }
     return split_allows(route->command);
 }
 

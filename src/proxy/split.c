@@ -160,11 +160,18 @@ bool split_allows(const struct command *command)
            command->response_policy == RESPONSE_ALL_SUCCEEDED || command->response_policy == RESPONSE_AGG_SUM;
 }
 
-/* A list's replies have another form, and an answer of our own is for the whole. */
+/* Many lists' replies have another form, and an answer of our own is for the whole. */
+bool split_fits(const struct target *leaf)
+{
+    if (leaf->kind == TARGET_LIST)
+        return list_reply_is_one(leaf->list.reply);
+    return leaf->kind == TARGET_HOST || leaf->kind == TARGET_ACTION;
+}
+
 static bool split_joins(const struct split *split)
 {
     for (uint32_t i = 0; i < split->part_count; i++)
-        if (split->parts[i].leaf->kind != TARGET_HOST && split->parts[i].leaf->kind != TARGET_ACTION)
+        if (!split_fits(split->parts[i].leaf))
             return false;
     return true;
 }

@@ -54,6 +54,13 @@ enum list_reply {
     LIST_REPLIES
 };
 const char *list_reply_name(enum list_reply reply);
+/* Is the reply that of one of the list's items? */
+static inline bool list_reply_is_one(enum list_reply reply)
+{
+    return reply == LIST_ALL_SUCCEEDED || reply == LIST_ONE_SUCCEEDED || reply == LIST_FIRST ||
+           reply == LIST_QUORUM;
+}
+
 bool list_reply_parse(const char *name, enum list_reply *reply);
 
 /* What a split is stable by. */
