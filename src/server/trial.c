@@ -366,10 +366,24 @@ const char *trial_reply(struct trial *trial, int number, size_t *size, bool *clo
 
 /* ---- life ---- */
 
+/* While there are trials, only errors are logged: a test has its own ways to see the rest. */
+static uint32_t trials;
+static enum log_level level_before;
+
+static void log_quietly(void)
+{
+    if (trials++)
+        return;
+    level_before = LOG_DEBUG;
+    while (level_before < LOG_ERROR && !log_enabled(level_before))
+        level_before++;
+    log_set_level(LOG_ERROR);
+}
+
 struct trial *trial_create(void)
 {
     struct trial *trial = xcalloc(1, sizeof *trial);
-    log_set_level(LOG_ERROR);
+    log_quietly();
     trial->area = area_create();
     trial->loop = ev_loop_new(EVFLAG_AUTO);
     trial->proxy = proxy_create(trial->loop);
@@ -467,6 +481,8 @@ void trial_destroy(struct trial *trial)
     ev_loop_destroy(trial->loop);
     area_destroy(trial->area);
     free(trial);
+    if (!--trials)
+        log_set_level(level_before);
 }
 
 /* ---- routes ---- */
