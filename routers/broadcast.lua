@@ -29,15 +29,11 @@ for name in pairs(options) do
   end
 end
 
-local function find(name)
-  return type(name) == "number" and cluster.hosts[name] or cluster:host(name)
-end
-
 local hosts = cluster:list()
 if options.hosts then
   hosts = {}
   for i, name in ipairs(options.hosts) do
-    hosts[i] = find(name)
+    hosts[i] = cluster:host(name)
   end
 end
 if #hosts < 2 then

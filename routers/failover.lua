@@ -28,15 +28,11 @@ for name in pairs(options) do
   end
 end
 
-local function find(name)
-  return type(name) == "number" and cluster.hosts[name] or cluster:host(name)
-end
-
 local stands_by, standbys_of = {}, {}
 for name, list in pairs(options.standby or {}) do
-  local chain = { find(name), on = options.on, timeout = options.timeout }
+  local chain = { cluster:host(name), on = options.on, timeout = options.timeout }
   for _, standby in ipairs(type(list) == "table" and list or { list }) do
-    chain[#chain + 1] = find(standby)
+    chain[#chain + 1] = cluster:host(standby)
     stands_by[chain[#chain]] = true
   end
   standbys_of[chain[1]] = chain

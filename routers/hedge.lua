@@ -27,15 +27,11 @@ for name in pairs(options) do
   end
 end
 
-local function find(name)
-  return type(name) == "number" and cluster.hosts[name] or cluster:host(name)
-end
-
 local is_replica, chains = {}, {}
 for name, list in pairs(options.replicas or {}) do
-  local chain = { find(name) }
+  local chain = { cluster:host(name) }
   for _, replica in ipairs(type(list) == "table" and list or { list }) do
-    chain[#chain + 1] = find(replica)
+    chain[#chain + 1] = cluster:host(replica)
     is_replica[chain[#chain]] = true
   end
   chains[chain[1]] = chain

@@ -26,19 +26,12 @@ for name in pairs(options) do
   end
 end
 
-local function find(name)
-  if type(name) == "number" then
-    return cluster.hosts[name]
-  end
-  return cluster:host(name)
-end
-
 -- The hosts in two lists, hot ones as they were named, the others in order.
 local function divide()
   local hot, cold, is_hot = {}, {}, {}
   local all = cluster:list()
   for i, name in ipairs(options.hosts or { all[1].key }) do
-    hot[i] = find(name)
+    hot[i] = cluster:host(name)
     is_hot[hot[i]] = true
   end
   for _, host in ipairs(all) do

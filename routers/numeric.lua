@@ -23,14 +23,10 @@ for name in pairs(options) do
   end
 end
 
-local function find(name)
-  return type(name) == "number" and cluster.hosts[name] or cluster:host(name)
-end
-
 local ends, targets, all = {}, {}, {}
 for i, range in ipairs(options.ranges or {}) do
   ends[i] = range[2] ~= nil and range[1] or math.huge
-  targets[i] = find(range[2] ~= nil and range[2] or range[1])
+  targets[i] = cluster:host(range[2] ~= nil and range[2] or range[1])
   all[i] = targets[i]
   if type(ends[i]) ~= "number" or (i > 1 and ends[i] <= ends[i - 1]) then
     error(("numeric: range %d: its number is not above that of the one before"):format(i), 0)
@@ -39,7 +35,7 @@ end
 if #ends == 0 then
   error("numeric: `ranges` names none", 0)
 end
-local default = options.default ~= nil and find(options.default) or nil
+local default = options.default ~= nil and cluster:host(options.default) or nil
 local everywhere = nydus.first(all) -- where keys do not decide: all of its hosts
 local prefix = options.prefix
 local skip = prefix and #prefix or 0

@@ -26,15 +26,11 @@ for name in pairs(options) do
   end
 end
 
-local function find(name)
-  return type(name) == "number" and cluster.hosts[name] or cluster:host(name)
-end
-
 local is_replica, with_replicas = {}, {}
 for name, list in pairs(options.replicas or {}) do
-  local primary, replicas = find(name), {}
+  local primary, replicas = cluster:host(name), {}
   for i, replica in ipairs(type(list) == "table" and list or { list }) do
-    replicas[i] = find(replica)
+    replicas[i] = cluster:host(replica)
     is_replica[replicas[i]] = true
   end
   with_replicas[primary] = replicas

@@ -29,18 +29,14 @@ for name in pairs(options) do
   end
 end
 
-local function find(name)
-  return type(name) == "number" and cluster.hosts[name] or cluster:host(name)
-end
-
 local is_replica, replicas_of = {}, {}
 for name, list in pairs(options.replicas or {}) do
   local replicas = {}
   for i, replica in ipairs(type(list) == "table" and list or { list }) do
-    replicas[i] = find(replica)
+    replicas[i] = cluster:host(replica)
     is_replica[replicas[i]] = true
   end
-  replicas_of[find(name)] = replicas
+  replicas_of[cluster:host(name)] = replicas
 end
 if not next(replicas_of) then
   error("read_your_writes: `replicas` names none", 0)

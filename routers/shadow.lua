@@ -29,10 +29,6 @@ for name in pairs(options) do
   end
 end
 
-local function find(name)
-  return type(name) == "number" and cluster.hosts[name] or cluster:host(name)
-end
-
 local identifiers = {}
 for _, host in ipairs(cluster:list()) do
   identifiers[host.identifier] = true
@@ -47,7 +43,7 @@ local function target_of(to)
     if type(name) == "string" and type(to) ~= "table" and not identifiers[name] then
       return nydus.cluster(name)
     end
-    hosts[i] = find(name)
+    hosts[i] = cluster:host(name)
     taken[hosts[i]] = true
   end
   return #hosts == 1 and hosts[1] or spread(hosts, options.options)

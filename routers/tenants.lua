@@ -33,10 +33,6 @@ for name in pairs(options) do
   end
 end
 
-local function find(name)
-  return type(name) == "number" and cluster.hosts[name] or cluster:host(name)
-end
-
 local by = options.by or "prefix"
 if by ~= "prefix" and by ~= "user" then
   error("tenants: by: \"prefix\" or \"user\" is expected", 0)
@@ -58,7 +54,7 @@ local function hosts_of(to)
   end
   local hosts = {}
   for i, name in ipairs(type(to) == "table" and to or { to }) do
-    hosts[i] = find(name)
+    hosts[i] = cluster:host(name)
   end
   return #hosts == 0 and spread(cluster, options.options) or spread(hosts, options.options)
 end

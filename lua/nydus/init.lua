@@ -2,7 +2,7 @@
 -- What router scripts get from require("nydus").
 --
 --   nydus.cluster(name)                                another cluster, or this one; of each: .hosts[key], .name,
---                                                      :host(identifier), :list() of the hosts in routing order
+--                                                      :host(identifier or key), :list() of the hosts in routing order
 --   nydus.ketama modulus round_robin random jump rendezvous slots first least_pending
 --                          (cluster or hosts, options)  a built-in router; router:pick(key). The option
 --                          to = { [host] = t } sends the keys of a host to a target instead: its replicas, a
@@ -76,18 +76,22 @@ local function find_host(self, identifier)
   local info = target.is(self) and target.info(self)
   if not info or info.kind ~= "cluster" then
     error("write cluster:host(\"identifier\"), with a colon", 2)
-  elseif type(identifier) ~= "string" then
-    error(("bad argument #1 to 'host' (an identifier is expected, got %s)"):format(target.kind(identifier)), 2)
+  elseif type(identifier) ~= "string" and type(identifier) ~= "number" then
+    error(("bad argument #1 to 'host' (an identifier or a key is expected, got %s)")
+      :format(target.kind(identifier)), 2)
   end
   local words = {}
   for i, host in ipairs(info.ordered) do
-    if host.identifier == identifier then
+    if host.identifier == identifier or host.key == identifier then
       return target.object(host.id)
     end
     words[i] = host.identifier
   end
-  local hint = suggest.hint(identifier, words)
-  error(("cluster %s has no host '%s'%s"):format(info.name, identifier, hint), 2)
+  if type(identifier) == "number" then
+    error(("cluster %s has no host with the key %s (it has %s)")
+      :format(info.name, identifier, target.keys_text(info.ordered)), 2)
+  end
+  error(("cluster %s has no host '%s'%s"):format(info.name, identifier, suggest.hint(identifier, words)), 2)
 end
 
 local function list_hosts(self)

@@ -48,7 +48,7 @@ function Host:up() end
 ---@field hosts table<integer, nydus.Host> by the keys of config.lua; a key that is not there is an error
 local Cluster = {}
 
----@param identifier string
+---@param identifier string|integer or its key in config.lua
 ---@return nydus.Host
 function Cluster:host(identifier) end
 

@@ -200,13 +200,20 @@ function M.is_hosts(list)
   return host_lists[list] ~= nil
 end
 
-function M.hosts(name, hosts)
-  local list, keys = {}, {}
-  for i, host in ipairs(hosts) do
-    list[host.key] = M.add(host.id, host)
-    keys[i] = tostring(host.key)
+-- "1, 2, 3": the keys of hosts, for messages.
+function M.keys_text(hosts)
+  local keys = {}
+  for i = 1, math.min(#hosts, 10) do
+    keys[i] = tostring(hosts[i].key)
   end
-  local known = table.concat(keys, ", ", 1, math.min(#keys, 10)) .. (#keys > 10 and ", …" or "")
+  return table.concat(keys, ", ") .. (#hosts > 10 and ", …" or "")
+end
+
+function M.hosts(name, hosts)
+  local list, known = {}, M.keys_text(hosts)
+  for _, host in ipairs(hosts) do
+    list[host.key] = M.add(host.id, host)
+  end
   host_lists[list] = true
   return setmetatable(list, {
     __index = function(_, key)

@@ -149,8 +149,9 @@ describe("nydus", function()
       ["return cluster.hosts[9]"] = "main.lua:2: cluster main has no host with the key 9 (it has 1, 2, 3)",
       ["cluster.hosts[9] = 3"] = "main.lua:2: the hosts of a cluster cannot be changed",
       ["local t = cluster:host('d') return t"] = "main.lua:2: cluster main has no host 'd'; did you mean 'a'?",
-      ["local t = cluster:host(3) return t"] =
-        "main.lua:2: bad argument #1 to 'host' (an identifier is expected, got a number)",
+      ["local t = cluster:host(9) return t"] = "main.lua:2: cluster main has no host with the key 9 (it has",
+      ["local t = cluster:host() return t"] =
+        "main.lua:2: bad argument #1 to 'host' (an identifier or a key is expected, got nil)",
       ["return cluster.hots"] = "main.lua:2: a cluster has no field 'hots'; did you mean 'host'?",
       ["cluster.name = 'x'"] = "main.lua:2: a cluster cannot be changed (field 'name')",
       ["return cluster.hosts[1].prot"] = "main.lua:2: a host has no field 'prot'; did you mean 'port'?",
