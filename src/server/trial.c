@@ -175,9 +175,10 @@ static void wire_consume(struct wire *wire)
             ask(wire, in->data + at, scan.size);
         at += scan.size;
     }
-    memmove(in->data, in->data + at, in->size - at);
     in->size -= at;
-    if (!in->size)
+    if (in->size)
+        memmove(in->data, in->data + at, in->size);
+    else
         rest_drop(in);
 }
 
@@ -352,8 +353,8 @@ const char *trial_reply(struct trial *trial, int number, size_t *size, bool *clo
     struct trial_client *client = trial->clients[number];
     struct rest *in = &client->in;
     if (client->taken) {
-        memmove(in->data, in->data + client->taken, in->size - client->taken);
         in->size -= client->taken;
+        memmove(in->data, in->data + client->taken, in->size);
         client->taken = 0;
     }
     struct resp_reply scan = {0};
