@@ -179,6 +179,15 @@ describe("nydus --diff", function()
       has_not(out, "  reads, ")
     end)
 
+    it("counts a cluster of which only keys with a prefix move", function()
+      local script = "local c = ... local nydus = require('nydus') local ring = nydus.ketama(c) "
+        .. "return function(req) return req:prefix('hot:') and c.hosts[1] or ring end"
+      local out = diff(one("'ketama'", THREE), one("'hot.lua'", THREE), { ["hot.lua"] = script })
+      assert.matches("^cluster main: 0 %% of the keys move", out)
+      assert.matches('\n  prefix +"hot:": 6%d%.%d %% ± %d%.%d of the keys move\n', out)
+      assert.matches("\nkeys move in 1 of 1 cluster\n$", out)
+    end)
+
     it("says which keys have no fixed host", function()
       local scripts = {
         ["turns.lua"] = "local c = ... local n = 0 return function() n = n + 1 return c.hosts[n % 3 + 1] end",

@@ -137,11 +137,17 @@ static struct sample take(const struct diff *diff, const char *command, const ch
     return count_exactly(&plan, &sample) ? sample : sample_take(&plan);
 }
 
+static bool any_moves(const struct sample *reads, const struct sample *writes)
+{
+    return reads->moves.moved || writes->moves.moved;
+}
+
 /* Some of the prefixes, when there are too many: evenly over all. Where everything is counted, those whose
- * keys go the way of all others need no line. */
-static void diff_prefixes(const struct diff *diff, const struct prefixes *prefixes,
+ * keys go the way of all others need no line. true: keys of one move. */
+static bool diff_prefixes(const struct diff *diff, const struct prefixes *prefixes,
                           const struct sample *all_reads, const struct sample *all_writes)
 {
+    bool moved = false;
     size_t shown = prefixes->count < DIFF_PREFIXES ? prefixes->count : DIFF_PREFIXES;
     for (size_t i = 0; i < shown; i++) {
         const char *prefix = prefixes->list[i * prefixes->count / shown];
@@ -152,24 +158,29 @@ static void diff_prefixes(const struct diff *diff, const struct prefixes *prefix
         bool same = sample_equal(&reads, all_reads) && sample_equal(&writes, all_writes);
         if (!same || !reads.exact)
             report_prefix(prefix, &reads, &writes);
+        moved = moved || any_moves(&reads, &writes);
         sample_deinit(&reads);
         sample_deinit(&writes);
     }
     if (shown < prefixes->count)
         report_more_prefixes(prefixes->count - shown);
+    return moved;
 }
 
-/* A router script may look at the client's database. */
-static void diff_databases(const struct diff *diff)
+/* A router script may look at the client's database. true: keys of one move. */
+static bool diff_databases(const struct diff *diff)
 {
+    bool moved = false;
     struct sample first = take(diff, "get", any_prefix, 0, DIFF_DATABASE_KEYS);
     for (int32_t db = 1; db < DIFF_DATABASES; db++) {
         struct sample reads = take(diff, "get", any_prefix, db, DIFF_DATABASE_KEYS);
         if (!sample_equal(&first, &reads))
             report_database(db, &reads);
+        moved = moved || reads.moves.moved;
         sample_deinit(&reads);
     }
     sample_deinit(&first);
+    return moved;
 }
 
 /* true: keys move. */
@@ -179,10 +190,9 @@ static bool diff_cluster(const struct diff *diff, const struct prefixes *prefixe
     struct sample writes = take(diff, "set", any_prefix, 0, DIFF_KEYS);
     report_cluster(diff, &reads, &writes);
     report_quarantine(diff);
-    diff_prefixes(diff, prefixes, &reads, &writes);
-    if (!reads.exact)
-        diff_databases(diff);
-    bool moved = reads.moves.moved || writes.moves.moved;
+    bool moved = any_moves(&reads, &writes);
+    moved = diff_prefixes(diff, prefixes, &reads, &writes) || moved;
+    moved = (!reads.exact && diff_databases(diff)) || moved;
     sample_deinit(&reads);
     sample_deinit(&writes);
     return moved;
