@@ -52,7 +52,7 @@ end
 
 function M.output(argv)
   local words = {}
-  for i, word in ipairs(argv) do words[i] = "'" .. word .. "'" end
+  for i, word in ipairs(argv) do words[i] = "'" .. word:gsub("'", "'\\''") .. "'" end
   local pipe = io.popen(table.concat(words, " ") .. " 2>&1 </dev/null")
   local line = pipe:read("*l")
   pipe:close()
