@@ -5,7 +5,11 @@
 --   lab.wait_port(program, port)   until it listens; raises with its log
 --   lab.output(argv)               the first line a program prints
 --   lab.pinned(core, argv)         argv on that core; core nil: anywhere
---   lab.place(here, crowded)       puts the hosts on the proxy's core, or not
+--   lab.place(here, row)           puts the hosts on the core that a row of cases.lua wants
+--   lab.fill(here, size)           every key has a value of so many bytes, on every host
+--   lab.keys(size)                 how many keys there are then
+--   lab.ask(port, …)               what a server answers to a command, as redis-cli prints it
+--   lab.commands(here)             how many commands the hosts have served
 --   lab.close(here)                ends everything and removes the folder
 --   lab.catch_signals()            SIGTERM and SIGHUP raise "interrupted!" as Ctrl-C does
 
@@ -15,16 +19,19 @@ local ports = require("support.ports")
 
 ffi.cdef("void (*signal(int number, void (*handler)(int)))(int);")
 
+local meter = require("meter")
+
 local M = {}
 
-M.KEYS = 10000
+local DESCRIPTORS = 24000
+local KEYS, HELD = 10000, 64 * 1024 * 1024 -- so many keys, unless their values are more than that
 
 local function read_all(path)
-  local file = io.open(path, "rb")
-  if not file then return "" end
-  local text = file:read("*a")
-  file:close()
-  return text
+  return meter.read(path) or ""
+end
+
+function M.keys(size)
+  return math.min(KEYS, math.floor(HELD / size))
 end
 
 function M.catch_signals()
@@ -50,13 +57,29 @@ function M.wait_port(program, port)
   end, 10, program.name .. " to listen")
 end
 
-function M.output(argv)
+local function all_output(argv)
   local words = {}
-  for i, word in ipairs(argv) do words[i] = "'" .. word:gsub("'", "'\\''") .. "'" end
+  for i, word in ipairs(argv) do words[i] = "'" .. tostring(word):gsub("'", "'\\''") .. "'" end
   local pipe = io.popen(table.concat(words, " ") .. " 2>&1 </dev/null")
-  local line = pipe:read("*l")
+  local text = pipe:read("*a")
   pipe:close()
-  return line or ""
+  return text
+end
+
+function M.output(argv)
+  return all_output(argv):match("^[^\n]*")
+end
+
+function M.ask(port, ...)
+  return all_output({ "redis-cli", "-p", port, ... })
+end
+
+function M.commands(here)
+  local sum = 0
+  for _, host in ipairs(here.hosts) do
+    sum = sum + tonumber(M.ask(host.port, "INFO", "stats"):match("total_commands_processed:(%d+)"))
+  end
+  return sum
 end
 
 function M.pinned(core, argv)
@@ -83,10 +106,13 @@ end
 
 -- Every key that the generator asks for is on every host, so that no GET misses
 -- whatever a proxy's placement is.
-local function fill(port)
-  local script = ("for i = 0, %d do redis.call('SET', string.format('key:%%012d', i), string.rep('x', 32)) end")
-    :format(M.KEYS - 1)
-  M.output({ "redis-cli", "-p", tostring(port), "EVAL", script, "0" })
+function M.fill(here, size)
+  if here.filled == size then return end
+  local script = ([[redis.call('FLUSHALL') local value = string.rep('x', %d)
+    for i = 0, %d do redis.call('SET', string.format('key:%%012d', i), value) end]])
+    :format(size, M.keys(size) - 1)
+  for _, host in ipairs(here.hosts) do M.ask(host.port, "EVAL", script, 0) end
+  here.filled = size
 end
 
 local function start_host(here, number)
@@ -94,28 +120,29 @@ local function start_host(here, number)
   local name = "redis-" .. number
   local program = M.start(here, name, M.pinned(here.cores.generator, {
     "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-    "--maxclients", "1000", "--dir", here.dir,
+    "--maxclients", DESCRIPTORS / 2, "--dir", here.dir,
   }))
   program.port = port
   M.wait_port(program, port)
-  fill(port)
   return program
 end
 
 function M.open(here)
   local path = os.getenv("PATH") or "/usr/bin:/bin"
   ffi.C.setenv("PATH", path .. ":/usr/sbin:/sbin", 1) -- where Debian keeps haproxy and nutcracker
+  sys.raise_descriptors(DESCRIPTORS)
   here.cores = choose_cores()
   here.hosts = {}
   for number = 1, 3 do here.hosts[number] = start_host(here, number) end
 end
 
-function M.place(here, crowded)
-  if not here.cores.proxy then return end
-  local core = crowded and here.cores.proxy or here.cores.generator
-  for _, host in ipairs(here.hosts) do
-    M.output({ "taskset", "-a", "-p", "-c", tostring(core), tostring(host.pid) })
-  end
+function M.place(here, row)
+  local cores = here.cores
+  if not cores.proxy then return end
+  local where = row.free and cores.proxy .. "," .. cores.generator or row.crowded and cores.proxy or cores.generator
+  if here.placed == where then return end
+  for _, host in ipairs(here.hosts) do M.output({ "taskset", "-a", "-p", "-c", where, host.pid }) end
+  here.placed = where
 end
 
 -- Kindly first, so that Nydus ends its workers itself; then by group.

@@ -1,58 +1,18 @@
 -- One run of redis-benchmark against one proxy, and what it cost the proxy.
 --
---   load.run{ proxy=, case=, seconds=, rate=, core=, dir= } → sample
+--   load.run{ here=, proxy=, row=, seconds=, rate= } → sample
 --
 -- A sample: rate (requests per second), cpu, user, system (microseconds per
--- request, of all processes and threads of the proxy), p50, p99 (milliseconds).
--- rate, of the run before, says how many requests fill the seconds.
+-- request, of all processes and threads of the proxy), p50, p99 (milliseconds,
+-- nil in a steady row). rate, of the run before, says how many requests fill the seconds.
 
 local sys = require("support.sys")
 local lab = require("lab")
+local meter = require("meter")
 
 local M = {}
 
-local function read(path)
-  local file = io.open(path, "rb")
-  if not file then return nil end
-  local text = file:read("*a")
-  file:close()
-  return text
-end
-
-local function names(folder)
-  local list = {}
-  local pipe = io.popen(("ls '%s' 2>/dev/null"):format(folder))
-  for name in pipe:lines() do list[#list + 1] = name end
-  pipe:close()
-  return list
-end
-
--- The process, its children and theirs.
-local function family(pid, out)
-  out = out or {}
-  out[#out + 1] = pid
-  for child in (read(("/proc/%d/task/%d/children"):format(pid, pid)) or ""):gmatch("%d+") do
-    family(tonumber(child), out)
-  end
-  return out
-end
-
--- The kernel knows the sum to the nanosecond (schedstat, one file per thread),
--- the split into user and system only by its clock ticks.
-local function meter(pid)
-  local nanoseconds, user, system = 0, 0, 0
-  for _, one in ipairs(family(pid)) do
-    for _, task in ipairs(names(("/proc/%d/task"):format(one))) do
-      local text = read(("/proc/%d/task/%s/schedstat"):format(one, task))
-      nanoseconds = nanoseconds + tonumber((text or "0"):match("^%d+"))
-    end
-    local fields = {}
-    local stat = read(("/proc/%d/stat"):format(one)) or ""
-    for field in (stat:match("^.*%) (.*)$") or ""):gmatch("%S+") do fields[#fields + 1] = tonumber(field) or 0 end
-    user, system = user + (fields[12] or 0), system + (fields[13] or 0)
-  end
-  return { cpu = nanoseconds / 1000, user = user, system = system }
-end
+local FOR_EVER = 1000000000
 
 -- Requests per second to begin with, when nothing is known yet.
 local function guess(depth)
@@ -60,11 +20,14 @@ local function guess(depth)
 end
 
 local function command(run, count)
-  local case = run.case
-  return lab.pinned(run.core, {
-    "redis-benchmark", "-h", "127.0.0.1", "-p", run.proxy.port, "-t", case.test, "-c", case.clients,
-    "-P", case.depth, "-n", count, "-d", 32, "-r", lab.KEYS, "--csv",
+  local row = run.row
+  local argv = lab.pinned(not row.free and run.here.cores.generator or nil, {
+    "redis-benchmark", "-h", "127.0.0.1", "-p", run.proxy.port, "-c", row.clients,
+    "-P", row.depth, "-n", count, "-d", row.size, "-r", lab.keys(row.size), "--csv",
   })
+  if type(row.test) == "string" then argv[#argv + 1] = "-t" end
+  for _, word in ipairs(type(row.test) == "table" and row.test or { row.test }) do argv[#argv + 1] = word end
+  return argv
 end
 
 -- "test","rps","avg","min","p50","p95","p99","max"
@@ -77,30 +40,66 @@ local function parse(text, what, complaint)
   error(("redis-benchmark has no result of %s: %s"):format(what, complaint), 0)
 end
 
-local function generate(run, count)
-  local out, err = run.dir .. "/benchmark.csv", run.dir .. "/benchmark.err"
-  os.remove(out)
-  os.remove(err)
-  local pid = sys.spawn(command(run, count), { stdout = out, stderr = err })
+local function begin(run, count)
+  local files = { stdout = run.here.dir .. "/benchmark.csv", stderr = run.here.dir .. "/benchmark.err" }
+  os.remove(files.stdout)
+  os.remove(files.stderr)
+  return sys.spawn(command(run, count), files), files
+end
+
+local function kill(pid)
+  sys.kill(-pid, "KILL")
+  sys.wait_until(function() return sys.reap(pid) end, 5, "redis-benchmark to be killed")
+end
+
+local function cost(before, after, count)
+  local ticks = after.user + after.system - before.user - before.system
+  local cpu = (after.cpu - before.cpu) / count
+  local user = ticks > 0 and cpu * (after.user - before.user) / ticks or 0
+  return cpu, user, cpu - user
+end
+
+-- So many requests, from the first connect to the last close.
+local function whole(run, count)
+  local before = meter.cpu(run.proxy.pid)
+  local pid, files = begin(run, count)
   local ok, why = pcall(sys.wait_until, function() return sys.reap(pid) end, 20 + run.seconds * 10, run.proxy.name)
   if not ok then
-    sys.kill(-pid, "KILL")
-    sys.wait_until(function() return sys.reap(pid) end, 5, "redis-benchmark to be killed")
+    kill(pid)
     error(why, 0)
   end
-  return parse(read(out) or "", run.proxy.name, read(err) or "")
+  local sample = parse(meter.read(files.stdout) or "", run.proxy.name, meter.read(files.stderr) or "")
+  sample.cpu, sample.user, sample.system = cost(before, meter.cpu(run.proxy.pid), count)
+  return sample
+end
+
+-- So many seconds out of the middle of a longer run, counted at the hosts.
+local function steady(run)
+  local row = run.row
+  local start = lab.commands(run.here)
+  local pid, files = begin(run, FOR_EVER)
+  local ok, result = pcall(function()
+    sys.wait_until(function()
+      if sys.reap(pid) then error("redis-benchmark has ended: " .. (meter.read(files.stderr) or ""), 0) end
+      return lab.commands(run.here) - start > 3 * row.clients * row.depth
+    end, 30, run.proxy.name .. " to serve all clients")
+    local before, count, from = meter.cpu(run.proxy.pid), lab.commands(run.here), sys.now()
+    sys.pause(run.seconds)
+    local after, till = meter.cpu(run.proxy.pid), sys.now()
+    count = lab.commands(run.here) - count
+    local sample = { rate = count / (till - from) }
+    sample.cpu, sample.user, sample.system = cost(before, after, count)
+    return sample
+  end)
+  kill(pid)
+  if not ok then error(result, 0) end
+  return result
 end
 
 function M.run(run)
-  local count = math.ceil((run.rate or guess(run.case.depth)) * run.seconds / 1000) * 1000
-  local before = meter(run.proxy.pid)
-  local sample = generate(run, count)
-  local after = meter(run.proxy.pid)
-  local ticks = after.user + after.system - before.user - before.system
-  sample.cpu = (after.cpu - before.cpu) / count
-  sample.user = ticks > 0 and sample.cpu * (after.user - before.user) / ticks or 0
-  sample.system = sample.cpu - sample.user
-  return sample
+  if run.row.steady then return steady(run) end
+  local rate = run.rate or run.row.rate or guess(run.row.depth)
+  return whole(run, math.ceil(rate * run.seconds / 1000) * 1000)
 end
 
 return M

@@ -1,7 +1,9 @@
 -- The proxies that are compared: how each is configured and started.
 --
---   peers.all(here)          → { { name=, version=, … }, … } in the table's order
---   peers.start(here, peer)  starts it: peer.port, peer.pid; raises with the reason
+--   peers.all(here)          → { { name=, kind=, version=, … }, … } in the table's order
+--   peers.start(here, peer, setup)  → { port=, pid=, name=, peer= }: it runs, with setup.hosts
+--       hosts, setup.workers workers, on a core of its own unless setup.free; raises with the reason
+--   peers.kind: "nydus", "script", "twemproxy", "relay", "router", "baseline"
 --
 -- All do the least they can: one process or thread that serves, no statistics
 -- written out, no health checks, one link to each host.
@@ -18,9 +20,10 @@ local function write(path, text)
   return path
 end
 
-local function host_list(here, form)
+-- More hosts than there are: the same servers under several names, with links of their own.
+local function host_list(here, count, form)
   local out = {}
-  for i, host in ipairs(here.hosts) do out[i] = form:format(host.port) end
+  for i = 1, count do out[i] = form:format(here.hosts[(i - 1) % #here.hosts + 1].port, i) end
   return table.concat(out)
 end
 
@@ -34,28 +37,31 @@ return function(req) return ring end
 
 local CONFIG = [[
 return {
-  workers = 1,
+  workers = %d,
   log = { level = "warn" },
   listen = "127.0.0.1:%d",
   router = %s,
+  max_clients = 20000,
   defaults = { timeout = 60 }, -- a starved machine is slow, not broken
   hosts = { %s },
 }
 ]]
 
 -- tree: a checkout with build/nydus and lua/ in it.
-local function nydus(name, tree, router)
+local function nydus(kind, name, tree, router)
   return {
+    kind = kind,
     name = name,
     program = tree .. "/build/nydus",
     version = { tree .. "/build/nydus", "--version" },
     env = { NYDUS_LUA_PATH = tree .. "/lua" },
-    command = function(here, peer)
-      local folder = here.dir .. "/" .. peer.name:gsub("%W", "-")
+    command = function(here, setup, port)
+      local folder = ("%s/nydus-%d"):format(here.dir, port)
       os.execute(("mkdir -p '%s'"):format(folder))
       write(folder .. "/router.lua", SCRIPT)
-      local config = CONFIG:format(peer.port, router, host_list(here, '"127.0.0.1:%d", '))
-      return { peer.program, write(folder .. "/config.lua", config) }
+      local hosts = host_list(here, setup.hosts, '{ port = %d, identifier = "%d" }, ')
+      local config = CONFIG:format(setup.workers, port, router, hosts)
+      return { tree .. "/build/nydus", write(folder .. "/config.lua", config) }
     end,
   }
 end
@@ -73,12 +79,13 @@ main:
 %s]]
 
 local twemproxy = {
+  kind = "twemproxy",
   name = "twemproxy",
   program = "nutcracker",
   version = { "nutcracker", "--version" },
-  command = function(here, peer)
-    local config = TWEMPROXY:format(peer.port, host_list(here, "   - 127.0.0.1:%d:1\n"))
-    return { "nutcracker", "-c", write(here.dir .. "/nutcracker.yml", config),
+  command = function(here, setup, port)
+    local config = TWEMPROXY:format(port, host_list(here, setup.hosts, "   - 127.0.0.1:%d:1 host%d\n"))
+    return { "nutcracker", "-c", write(("%s/nutcracker-%d.yml"):format(here.dir, port), config),
       "-a", "127.0.0.1", "-s", ports.free(), "-i", "3600000" }
   end,
 }
@@ -86,7 +93,7 @@ local twemproxy = {
 local HAPROXY = [[
 global
   nbthread 1
-  maxconn 2000
+  maxconn 6000
 defaults
   mode tcp
   timeout connect 5s
@@ -98,12 +105,13 @@ listen relay
 ]]
 
 local haproxy = {
+  kind = "relay",
   name = "HAProxy (relay)",
   program = "haproxy",
   version = { "haproxy", "-v" },
-  command = function(here, peer)
-    local config = HAPROXY:format(peer.port, here.hosts[1].port)
-    return { "haproxy", "-db", "-f", write(here.dir .. "/haproxy.cfg", config) }
+  command = function(here, _, port)
+    local config = HAPROXY:format(port, here.hosts[1].port)
+    return { "haproxy", "-db", "-f", write(("%s/haproxy-%d.cfg"):format(here.dir, port), config) }
   end,
 }
 
@@ -123,15 +131,16 @@ local function ready_made(here)
   local list = {}
   local root = lab.output({ "realpath", here.root })
   for i, router in ipairs((os.getenv("BENCH_ROUTERS") or "") ~= "" and READY or {}) do
-    list[i] = nydus("routers/" .. router[1], here.root, ("{ '%s/routers/%s.lua', %s }"):format(root, unpack(router)))
+    local call = ("{ '%s/routers/%s.lua', %s }"):format(root, unpack(router))
+    list[i] = nydus("router", "routers/" .. router[1], here.root, call)
   end
   return list
 end
 
 function M.all(here)
   local list = {
-    nydus("Nydus, C router", here.root, '"ketama"'),
-    nydus("Nydus, script", here.root, '"router.lua"'),
+    nydus("nydus", "Nydus, C router", here.root, '"ketama"'),
+    nydus("script", "Nydus, script", here.root, '"router.lua"'),
     twemproxy,
     haproxy,
   }
@@ -139,7 +148,7 @@ function M.all(here)
     list[#list + 1] = peer
   end
   for tree in (os.getenv("BASELINE") or ""):gmatch("[^:]+") do
-    list[#list + 1] = nydus("in " .. tree:match("[^/]*$"), tree, '"ketama"')
+    list[#list + 1] = nydus("baseline", "in " .. tree:match("[^/]*$"), tree, '"ketama"')
   end
   return list
 end
@@ -153,14 +162,14 @@ local function is_installed(program)
   return lab.output({ "sh", "-c", "command -v " .. program }) ~= ""
 end
 
-function M.start(here, peer)
+function M.start(here, peer, setup)
   if not is_installed(peer.program) then error("not installed", 0) end
-  peer.port = ports.free()
-  local argv = lab.pinned(here.cores.proxy, peer.command(here, peer))
-  local program = lab.start(here, peer.name:gsub("%W+", "-"), argv, { env = peer.env })
-  lab.wait_port(program, peer.port)
-  peer.pid = program.pid
-  peer.version_line = lab.output(peer.version)
+  local port = ports.free()
+  local argv = lab.pinned(not setup.free and here.cores.proxy or nil, peer.command(here, setup, port))
+  local program = lab.start(here, ("%s-%d"):format(peer.name:gsub("%W+", "-"), port), argv, { env = peer.env })
+  lab.wait_port(program, port)
+  peer.version_line = peer.version_line or lab.output(peer.version)
+  return { port = port, pid = program.pid, name = peer.name, peer = peer }
 end
 
 return M

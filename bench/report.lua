@@ -2,8 +2,8 @@
 --
 --   report.new(here, proxies, options, notes) → out
 --   out:head()                the lines above the table
---   out:rows(case, samples)   the lines of one case; samples[proxy][round]
---   out:save() → path         all of it, in a file of build/bench/
+--   out:rows(entries)         the lines of one group: entries of row, peer, samples[round]
+--   out:save() → path         all of it: a whole run in bench/results, any other in build/bench
 
 local lab = require("lab")
 
@@ -11,6 +11,13 @@ local Report = {}
 Report.__index = Report
 
 local M = {}
+
+local EXPLANATION = [[
+%d random keys, 32-byte values, 50 clients, 3 hosts, 1 worker, unless a row says otherwise (saturated: 200 clients,
+hosts on the proxy's core); median of %d rounds of %.1f s. CPU of the proxy in microseconds per request, ratios of
+CPU; growth: to the first row of its kind; spread: how far its rounds lie apart]]
+
+local FORM = "%-22s %-16s %8s %7s %7s %9s %7s %7s %10s %8s %7s %7s"
 
 local function median(values)
   table.sort(values)
@@ -23,7 +30,7 @@ end
 -- share is taken of all rounds together.
 local function medians(rounds)
   local out, cpu, user = {}, 0, 0
-  for name in pairs(rounds[1]) do
+  for name in pairs(rounds[1]) do -- all are numbers
     local values = {}
     for i, sample in ipairs(rounds) do values[i] = sample[name] end
     out[name] = median(values)
@@ -79,10 +86,6 @@ end
 function M.new(here, proxies, options, notes)
   local self = setmetatable({ here = here, proxies = proxies, options = options, notes = notes }, Report)
   self.parts = {}
-  for i, proxy in ipairs(proxies) do
-    if proxy.name == "twemproxy" then self.twemproxy = i end
-    if proxy.name:find("HAProxy", 1, true) then self.haproxy = i end
-  end
   return self
 end
 
@@ -97,33 +100,47 @@ function Report:head()
   for _, proxy in ipairs(self.proxies) do versions[#versions + 1] = proxy.version_line end
   out[#out + 1] = table.concat(versions, "; ")
   for _, note in ipairs(self.notes) do out[#out + 1] = note end
-  out[#out + 1] = ("32-byte values, %d random keys, 50 clients (saturated: 200, hosts on the proxy's core); "
-    .. "median of %d rounds of %.1f s;\nCPU of the proxy in microseconds per request, ratios of CPU; spread: "
-    .. "how far its rounds lie apart"):format(lab.KEYS, self.options.rounds, self.options.seconds)
+  out[#out + 1] = EXPLANATION:format(lab.keys(32), self.options.rounds, self.options.seconds)
   out[#out + 1] = ""
-  out[#out + 1] = ("%-18s %-16s %7s %7s %7s %9s %8s %8s %11s %9s %7s"):format("command, depth", "proxy", "CPU",
-    "user", "system", "req/s", "p50 ms", "p99 ms", "/twemproxy", "/HAProxy", "spread")
+  out[#out + 1] = FORM:format("command, depth", "proxy", "CPU", "user", "system", "req/s", "p50 ms", "p99 ms",
+    "/twemproxy", "/HAProxy", "growth", "spread")
   return self:add(table.concat(out, "\n") .. "\n")
 end
 
-local function ratio_text(value)
-  return value and ("%.2f"):format(value) or "-"
+local function text_of(value, form)
+  return value and (form or "%.2f"):format(value) or "-"
 end
 
-function Report:rows(case, samples)
-  local out = { "" }
-  for i, proxy in ipairs(self.proxies) do
-    local m = medians(samples[i])
-    out[#out + 1] = ("%-18s %-16s %7.2f %7.2f %7.2f %9.0f %8.2f %8.2f %11s %9s %6.0f%%"):format(case.title, proxy.name,
-      m.cpu, m.user, m.system, m.rate, m.p50, m.p99, ratio_text(ratio(samples[i], samples[self.twemproxy])),
-      ratio_text(ratio(samples[i], samples[self.haproxy])), spread(samples[i]))
+-- The samples of another entry: of the same row and that kind, or of the same peer in the first row.
+local function samples_of(entries, row, matches)
+  for _, entry in ipairs(entries) do
+    if entry.row == row and matches(entry.peer) then return entry.samples end
+  end
+end
+
+function Report:rows(entries)
+  local out, before = {}, nil
+  for _, entry in ipairs(entries) do
+    local m, row = medians(entry.samples), entry.row
+    local function of(kind)
+      return ratio(entry.samples, samples_of(entries, row, function(peer) return peer.kind == kind end))
+    end
+    local growth = row ~= entries[1].row
+      and ratio(entry.samples, samples_of(entries, entries[1].row, function(peer) return peer == entry.peer end))
+    if before ~= row then out[#out + 1] = "" end
+    before = row
+    out[#out + 1] = FORM:format(row.title, entry.peer.name, text_of(m.cpu), text_of(m.user), text_of(m.system),
+      text_of(m.rate, "%.0f"), text_of(m.p50), text_of(m.p99), text_of(of("twemproxy")), text_of(of("relay")),
+      text_of(growth), text_of(spread(entry.samples), "%.0f%%"))
   end
   return self:add(table.concat(out, "\n") .. "\n")
 end
 
 function Report:save()
-  os.execute(("mkdir -p '%s/build/bench'"):format(self.here.root))
-  local path = os.date("build/bench/%Y%m%d-%H%M%S.txt")
+  local whole = not (self.options.cases or self.options.proxies or self.options.quick)
+  local folder = whole and "bench/results" or "build/bench"
+  os.execute(("mkdir -p '%s/%s'"):format(self.here.root, folder))
+  local path = ("%s/%s.txt"):format(folder, os.date(whole and "%Y-%m-%d-comparison" or "%Y%m%d-%H%M%S"))
   local file = assert(io.open(self.here.root .. "/" .. path, "w"))
   file:write(table.concat(self.parts))
   file:close()
