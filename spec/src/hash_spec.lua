@@ -3,6 +3,7 @@
 
 local bit = require("bit")
 local ffi = require("ffi")
+local files = require("support.files")
 local routers = require("support.routers")
 local support = require("support")
 
@@ -15,6 +16,35 @@ local function hash(name, variant, key)
   local kind = ffi.new("enum hash_kind[1]")
   assert(C.hash_kind_parse(name, kind), name)
   return C.hash_key(kind[0], variant, key, #key)
+end
+
+ffi.cdef([[
+  void *malloc(size_t size);
+  void free(void *memory);
+  void nettle_md5_init(void *context);
+  void nettle_md5_update(void *context, size_t size, const char *data);
+  void nettle_md5_digest(void *context, size_t size, void *digest);
+]])
+
+local function nettle_md5(data, size)
+  local context, digest = ffi.new("uint64_t[64]"), ffi.new("char[16]")
+  C.nettle_md5_init(context)
+  C.nettle_md5_update(context, size, data)
+  C.nettle_md5_digest(context, 16, digest)
+  return ffi.string(digest, 16)
+end
+
+local function random_bytes(size)
+  local bytes = {}
+  for i = 1, size do bytes[i] = string.char(math.random(0, 255)) end
+  return table.concat(bytes)
+end
+
+-- The text in memory that ends where it does, so that a sanitizer sees a read past it.
+local function exact(text)
+  local memory = ffi.cast("char *", ffi.C.malloc(#text))
+  ffi.copy(memory, text, #text)
+  return memory, function() ffi.C.free(memory) end
 end
 
 describe("hash", function()
@@ -113,6 +143,78 @@ describe("hash", function()
         local bytes = ffi.string(words, 16):gsub(".", function(c) return ("%02x"):format(c:byte()) end)
         assert.equal(digest, bytes, #text .. " bytes")
       end
+    end)
+
+    it("is nettle's MD5, whatever the size", function()
+      local words = ffi.new("uint32_t[4]")
+      for size = 0, 200 do
+        local key, free = exact(random_bytes(size))
+        C.hash_md5_words(key, size, words)
+        assert.equal(nettle_md5(key, size), ffi.string(words, 16), size .. " bytes")
+        free()
+      end
+    end)
+  end)
+
+  describe("hash_md5_many", function()
+    after_each(function() C.hash_md5_use(0) end)
+
+    -- The way by each kind of instructions that this CPU has.
+    local function each_way(check)
+      local number = 0
+      while C.hash_md5_use(number) ~= nil do
+        check(ffi.string(C.hash_md5_use(number)))
+        number = number + 1
+      end
+      assert.is_true(number > 0)
+    end
+
+    local function many(sizes)
+      local texts, hashes = ffi.new("struct hash_text[?]", #sizes), ffi.new("uint32_t[?]", #sizes + 1)
+      local expected, frees = {}, {}
+      for i, size in ipairs(sizes) do
+        local key, free = exact(random_bytes(size))
+        texts[i - 1].data, texts[i - 1].size, frees[i] = key, size, free
+        expected[i] = hash("md5", C.HASH_PLAIN, ffi.string(key, size))
+      end
+      hashes[#sizes] = 12345
+      C.hash_md5_many(texts, #sizes, hashes)
+      for _, free in ipairs(frees) do free() end
+      local got = {}
+      for i = 1, #sizes do got[i] = hashes[i - 1] end
+      assert.equal(12345, hashes[#sizes], "nothing is written past the last one")
+      return expected, got
+    end
+
+    it("gives each key its md5, whatever the sizes and by whatever instructions", function()
+      each_way(function(way)
+        for size = 0, 70 do
+          for _, count in ipairs({ 1, 2, 5, 17 }) do
+            local sizes = {}
+            for i = 1, count do sizes[i] = size end
+            local expected, got = many(sizes)
+            assert.same(expected, got, ("%d keys of %d bytes, %s"):format(count, size, way))
+          end
+        end
+      end)
+    end)
+
+    it("gives each key its md5, however many there are, long ones among short ones", function()
+      each_way(function(way)
+        for count = 0, 40 do
+          local sizes = {}
+          for i = 1, count do sizes[i] = math.random(0, 70) end
+          local expected, got = many(sizes)
+          assert.same(expected, got, ("%s, sizes %s"):format(way, table.concat(sizes, " ")))
+        end
+      end)
+    end)
+
+    it("begins with the best that the CPU has", function()
+      local flags = " " .. (files.read("/proc/cpuinfo") or ""):match("flags%s*:([^\n]*)") .. " "
+      local expected = flags:find(" avx512vl ", 1, true) and "avx512vl" or flags:find(" avx2 ", 1, true) and "avx2"
+        or "plain"
+      assert.equal(expected, ffi.string(C.hash_md5_use(0)))
     end)
   end)
 

@@ -51,6 +51,18 @@ uint32_t hash_key(enum hash_kind kind, unsigned variant, const char *key, size_t
  * the first is the md5 hash of a key. */
 void hash_md5_words(const char *data, size_t size, uint32_t words[4]);
 
+struct hash_text {
+    const char *data; /* never NULL */
+    size_t size;
+};
+
+/* The md5 hashes of many keys, side by side: from two keys on it takes less time than one by one, and with
+ * 16 about a sixth. */
+void hash_md5_many(const struct hash_text *keys, size_t count, uint32_t *hashes);
+/* Has hash_md5_many use other instructions, of those that this CPU has: 0 for the best, which it begins
+ * with, and so on. Returns their name, or NULL when there are not so many. For specs. */
+const char *hash_md5_use(unsigned number);
+
 /* Redis's CRC16 (XMODEM) over the bytes, the number that slots are made of. */
 uint16_t hash_crc16(const char *data, size_t size);
 
