@@ -14,6 +14,7 @@
 --            arrives together can leave together; else it has a core to itself
 --   free     nobody has a core of his own
 --   steady   counted at the hosts while it goes on: connecting is left out
+--   run      the module that measures it, in place of load.lua
 --   rate     requests per second to begin with
 --   without  kinds of proxies that are left out
 
@@ -47,6 +48,9 @@ local groups = {
     vary = "clients", 50, 500, 5000 },
   { title = "workers: GET 16", test = "get", depth = 16, without = OURS, steady = true, free = true,
     vary = "workers", 1, 2 },
+  { title = "hosts: reload", run = "reload", without = OURS, vary = "hosts", 3, 300 },
+  { title = "latency", run = "latency", test = "get", without = PLAIN },
+  { title = "memory", run = "memory", without = PLAIN },
 }
 
 M.defaults = { depth = 1, clients = 50, size = 32, hosts = 3, workers = 1, crowded = false }

@@ -47,10 +47,7 @@ local function entries_of(here, group, proxies)
   return list
 end
 
-local function measure(here, group, proxies, options)
-  local entries = entries_of(here, group, proxies)
-  lab.place(here, group)
-  lab.fill(here, group.rows[1].size)
+local function in_turns(here, entries, options)
   local rate -- of any proxy, until the proxy's own is known
   for round = 1, options.rounds do
     for _, entry in ipairs(entries) do
@@ -66,7 +63,16 @@ local function measure(here, group, proxies, options)
       rate = rate or sample.rate
     end
   end
-  return entries
+end
+
+-- A group's part of the report.
+local function measure(here, group, proxies, options, out)
+  local entries = entries_of(here, group, proxies)
+  lab.place(here, group)
+  lab.fill(here, group.rows[1].size)
+  if group.run then return out:add(require(group.run).run(here, entries, options)) end
+  in_turns(here, entries, options)
+  return out:rows(entries)
 end
 
 -- Those that start; the others get a note.
@@ -94,7 +100,7 @@ local function compare(here)
   local out = report.new(here, proxies, options, notes)
   io.write(out:head())
   for _, group in ipairs(groups) do
-    io.write(out:rows(measure(here, group, proxies, options)))
+    io.write(measure(here, group, proxies, options, out))
     io.flush()
   end
   print("\nwritten to " .. out:save())

@@ -100,10 +100,6 @@ function Report:head()
   for _, proxy in ipairs(self.proxies) do versions[#versions + 1] = proxy.version_line end
   out[#out + 1] = table.concat(versions, "; ")
   for _, note in ipairs(self.notes) do out[#out + 1] = note end
-  out[#out + 1] = EXPLANATION:format(lab.keys(32), self.options.rounds, self.options.seconds)
-  out[#out + 1] = ""
-  out[#out + 1] = FORM:format("command, depth", "proxy", "CPU", "user", "system", "req/s", "p50 ms", "p99 ms",
-    "/twemproxy", "/HAProxy", "growth", "spread")
   return self:add(table.concat(out, "\n") .. "\n")
 end
 
@@ -118,8 +114,20 @@ local function samples_of(entries, row, matches)
   end
 end
 
+function Report:table_head()
+  if self.headed then return {} end
+  self.headed = true
+  return {
+    "",
+    EXPLANATION:format(lab.keys(32), self.options.rounds, self.options.seconds),
+    "",
+    FORM:format("command, depth", "proxy", "CPU", "user", "system", "req/s", "p50 ms", "p99 ms", "/twemproxy",
+      "/HAProxy", "growth", "spread"),
+  }
+end
+
 function Report:rows(entries)
-  local out, before = {}, nil
+  local out, before = self:table_head(), nil
   for _, entry in ipairs(entries) do
     local m, row = medians(entry.samples), entry.row
     local function of(kind)
