@@ -3,6 +3,7 @@
  * worker only its own row and its own counters; everyone reads. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+#include "base/line.h"
 #include "base/slowlog.h"
 #include "base/stats.h"
 
@@ -19,7 +20,7 @@ struct board_worker {
     double pause_until;  /* CLIENT PAUSE: seconds of the monotonic clock; 0: it goes on */
     uint32_t pause;      /* of what kind, enum pause_kind */
     uint32_t pause_cluster; /* of which cluster, a hash of its name */
-} __attribute__((aligned(64)));
+} __attribute__((aligned(LINE_SIZE)));
 
 struct board {
     uint32_t workers;          /* rows in use, counted from 0; never shrinks */

@@ -1,7 +1,7 @@
 /* Rows of the crowd; see crowd.h.
  *
- * A row is a hash table with buckets of one cache line. An entry is one word,
- * so that readers need no lock: the upper bits of the key and the number. */
+ * An entry is one word, so that readers need no lock: the upper bits of the key
+ * and the number. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/crowd.h"
 
@@ -9,20 +9,11 @@
 #include <sys/mman.h>
 #include <xxhash.h>
 
-enum { ROWS = 1024, BUCKETS = 2048, WAYS = 8, NUMBER_BITS = 24 };
+enum { ROWS = 1024, NUMBER_BITS = 24 };
 static const int64_t ZERO = 1 << (NUMBER_BITS - 1); /* the number 0; a word that is 0 is free */
 
-struct row {
-    uint64_t entries[BUCKETS][WAYS];
-    uint32_t names[CROWD_KINDS];
-    uint32_t used; /* entries */
-    uint32_t turn; /* odd while the patterns are being written */
-    uint32_t patterns_size;
-    char patterns[CROWD_PATTERNS];
-} __attribute__((aligned(64)));
-
-static struct row private_row;
-static struct row *rows = &private_row, *own = &private_row;
+static struct crowd_row private_row;
+static struct crowd_row *rows = &private_row, *own = &private_row;
 static const uint32_t private_count = 1;
 static const uint32_t *row_count = &private_count;
 
@@ -50,7 +41,7 @@ void crowd_use(uint32_t slot)
 /* Writing to a row that was never used would give it memory. */
 void crowd_settle(uint32_t slot)
 {
-    struct row *row = &rows[slot];
+    struct crowd_row *row = &rows[slot];
     bool clean = !row->used && !row->patterns_size && !row->turn;
     for (int kind = 0; kind < CROWD_KINDS; kind++)
         clean = clean && !row->names[kind];
@@ -65,9 +56,9 @@ uint64_t crowd_key(uint64_t place, const char *name, size_t size)
 
 /* ---- numbers ---- */
 
-static uint64_t *bucket_of(struct row *row, uint64_t key)
+static uint64_t *bucket_of(struct crowd_row *row, uint64_t key)
 {
-    return row->entries[key % BUCKETS];
+    return row->entries[key % CROWD_BUCKETS];
 }
 
 static bool is_of(uint64_t entry, uint64_t key)
@@ -78,7 +69,7 @@ static bool is_of(uint64_t entry, uint64_t key)
 void crowd_set(uint64_t key, int32_t more)
 {
     uint64_t *bucket = bucket_of(own, key), *place = NULL, *free_place = NULL;
-    for (int i = 0; i < WAYS; i++) {
+    for (int i = 0; i < CROWD_WAYS; i++) {
         if (is_of(bucket[i], key))
             place = &bucket[i];
         else if (!bucket[i])
@@ -97,11 +88,11 @@ int64_t crowd_sum(uint64_t key)
 {
     int64_t sum = 0;
     for (uint32_t slot = 0, count = crowd_rows(); slot < count; slot++) {
-        struct row *row = &rows[slot];
+        struct crowd_row *row = &rows[slot];
         if (!__atomic_load_n(&row->used, __ATOMIC_RELAXED))
             continue;
         const uint64_t *bucket = bucket_of(row, key);
-        for (int i = 0; i < WAYS; i++) {
+        for (int i = 0; i < CROWD_WAYS; i++) {
             uint64_t entry = __atomic_load_n(&bucket[i], __ATOMIC_ACQUIRE);
             if (is_of(entry, key))
                 sum += (int64_t)(entry & ((1u << NUMBER_BITS) - 1)) - ZERO;
@@ -137,7 +128,7 @@ void crowd_set_patterns(const char *bytes, size_t size)
 
 size_t crowd_patterns(uint32_t slot, char out[CROWD_PATTERNS])
 {
-    const struct row *row = &rows[slot];
+    const struct crowd_row *row = &rows[slot];
     /* A worker that died while writing leaves the turn odd: it says nothing then. */
     for (int tries = 0; tries < 100; tries++) {
         uint32_t turn = __atomic_load_n(&row->turn, __ATOMIC_ACQUIRE);

@@ -7,9 +7,23 @@
  * channels and 16 KB of patterns; what does not fit is not counted. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+#include "base/line.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+enum { CROWD_BUCKETS = 2048, CROWD_WAYS = 8, CROWD_KINDS = 3, CROWD_PATTERNS = 16 * 1024 };
+
+/* A hash table with buckets of one cache line, and the patterns. */
+struct crowd_row {
+    uint64_t entries[CROWD_BUCKETS][CROWD_WAYS];
+    uint32_t names[CROWD_KINDS];
+    uint32_t used; /* entries */
+    uint32_t turn; /* odd while the patterns are being written */
+    uint32_t patterns_size;
+    char patterns[CROWD_PATTERNS];
+} __attribute__((aligned(LINE_SIZE)));
 
 /* The number by which a name is known in all workers; `place` tells apart where it is. */
 uint64_t crowd_key(uint64_t place, const char *name, size_t size);
@@ -28,12 +42,10 @@ int64_t crowd_sum(uint64_t key);
 
 /* How many names of a kind (0 to CROWD_KINDS - 1) are listened to here, one
  * more or less; the sum over all processes. */
-enum { CROWD_KINDS = 3 };
 void crowd_add_name(unsigned kind, int32_t more);
 uint64_t crowd_names(unsigned kind);
 
 /* What this process has to say about patterns: any bytes, up to CROWD_PATTERNS. */
-enum { CROWD_PATTERNS = 16 * 1024 };
 void crowd_set_patterns(const char *bytes, size_t size);
 /* Copies those of row `slot`; returns their size, 0: it says nothing. */
 size_t crowd_patterns(uint32_t slot, char out[CROWD_PATTERNS]);

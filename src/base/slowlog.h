@@ -3,6 +3,8 @@
  * ones have come as it holds. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+#include "base/line.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,7 +33,7 @@ struct slowlog_entry {
 struct slowlog_slot {
     uint64_t turn; /* 2 id + 1 while entry `id` is written, 2 id + 2 when it is whole; 0: forgotten */
     struct slowlog_entry entry;
-};
+} __attribute__((aligned(LINE_SIZE)));
 
 struct slowlog {
     uint64_t next; /* id of the next entry */

@@ -1,6 +1,8 @@
 /* Counters: one row per worker in a shared mapping, written only by that worker. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+#include "base/line.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -8,7 +10,7 @@ struct stats {
 #define STAT(name, help) uint64_t name;
 #include "base/stats.def"
 #undef STAT
-} __attribute__((aligned(64))); /* no two workers write to one cache line */
+} __attribute__((aligned(LINE_SIZE)));
 
 /* This process's row. Points to a private row until stats_use. */
 extern struct stats *stats;
