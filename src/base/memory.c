@@ -41,9 +41,9 @@ void *xrealloc(void *old, size_t size)
     return memory;
 }
 
-void *xmalloc_line(size_t size)
+void *xmalloc_aligned(size_t alignment, size_t size)
 {
-    void *memory = aligned_alloc(64, size);
+    void *memory = aligned_alloc(alignment, size);
     if (!memory)
         memory_exhausted();
     return memory;

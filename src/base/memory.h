@@ -8,8 +8,9 @@
 void *xmalloc(size_t size) __attribute__((malloc, returns_nonnull));
 void *xcalloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
 void *xrealloc(void *old, size_t size) __attribute__((returns_nonnull));
-/* On a cache line of its own; size is a multiple of 64. */
-void *xmalloc_line(size_t size) __attribute__((malloc, returns_nonnull, alloc_size(1)));
+/* At a multiple of `alignment`, a power of two; size is a multiple of it, too. */
+void *xmalloc_aligned(size_t alignment, size_t size)
+    __attribute__((malloc, returns_nonnull, alloc_align(1), alloc_size(2)));
 char *xstrdup(const char *text) __attribute__((malloc, returns_nonnull));
 char *xstrndup(const char *text, size_t size) __attribute__((malloc, returns_nonnull));
 /* printf into fresh memory. */

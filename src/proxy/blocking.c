@@ -182,7 +182,6 @@ static void send_behind_write(struct host *host, struct request *request)
     memcpy(memory + WRITE_LAST, query->bytes, query->size);
     free(request->memory);
     request->memory = memory;
-    request->memory_room = size;
     query->bytes = memory;
     query->size = (uint32_t)size;
     query->router = NULL; /* never again, and never on another link */

@@ -309,7 +309,6 @@ static void crossing_send(struct crossing *crossing)
     struct request *request = crossing->whole.request;
     struct request *part = request_copy(&crossing->whole, 0, crossing_done);
     part->memory = request->memory;
-    part->memory_room = request->memory_room;
     request->memory = NULL;
     part->query.target = request->query.target->action.items[0];
     dispatch_on(part);

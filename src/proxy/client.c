@@ -122,7 +122,9 @@ static void client_pop(struct client *client)
 {
     struct request *request = client->head;
     client->head = request->next;
-    if (!client->head)
+    if (client->head)
+        request_prefetch(client->head->next);
+    else
         client->tail = NULL;
     client->pending--;
     request_put(request);
@@ -132,18 +134,17 @@ static void client_pop(struct client *client)
 static void client_keep(struct client *client, struct request *request, const struct reply *reply)
 {
     request->answered = true;
-    request->reply_size = reply->size;
+    request->reply.size = reply->size;
     client->kept += reply->size;
     if (reply->size <= REQUEST_SMALL_REPLY) {
-        request->reply = request->small;
+        memcpy(request->reply.small, reply->bytes, reply->size);
     } else if (reply->give && *reply->give) {
-        request->reply = *reply->give;
+        request->reply.large = *reply->give;
         *reply->give = NULL;
-        return;
     } else {
-        request->reply = xmalloc(reply->size);
+        request->reply.large = xmalloc(reply->size);
+        memcpy(request->reply.large, reply->bytes, reply->size);
     }
-    memcpy(request->reply, reply->bytes, reply->size);
 }
 
 /* Sends the kept replies that are next in turn. */
@@ -152,12 +153,13 @@ static void client_deliver_kept(struct client *client)
     struct request *request;
     while ((request = client->head) && request->answered) {
         struct chain *out = &client->stream.out;
-        client->kept -= request->reply_size;
-        if (request->reply_size >= CLIENT_TAKE) {
-            chain_give(out, request->reply, 0, request->reply_size, request->reply_size);
-            request->reply = NULL;
-        } else if (request->reply_size) {
-            chain_append(out, request->reply, request->reply_size);
+        size_t size = request->reply.size;
+        client->kept -= size;
+        if (size >= CLIENT_TAKE) {
+            chain_give(out, request->reply.large, 0, size, size);
+            request->answered = false; /* it is no longer the request's */
+        } else if (size) {
+            chain_append(out, size > REQUEST_SMALL_REPLY ? request->reply.large : request->reply.small, size);
         }
         client_pop(client);
     }

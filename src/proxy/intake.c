@@ -237,11 +237,10 @@ void intake_again(struct client *client, struct request *request)
 
 /* Makes a request of a command. `memory`: its bytes' allocation, or NULL when they are borrowed. */
 static void intake_command(struct client *client, struct batch *batch, const char *start,
-                           const struct resp_request *scan, char *memory, size_t memory_room)
+                           const struct resp_request *scan, char *memory)
 {
     struct request *request = request_get();
     request->memory = memory;
-    request->memory_room = memory_room;
     request->query.bytes = start;
     request->query.size = scan->size;
     request->query.argc = scan->argc;
@@ -264,7 +263,7 @@ static void intake_inline(struct client *client, struct batch *batch, const char
         return;
     }
     if (out_size && resp_scan_request(&scan, out, out_size, UINT32_MAX) == RESP_DONE)
-        intake_command(client, batch, out, &scan, out, out_size);
+        intake_command(client, batch, out, &scan, out);
     else
         free(out);
 }
@@ -289,7 +288,7 @@ static bool intake_goes_on(const struct client *client)
  * big one at the end of `owner` (the allocation that holds data) takes it
  * along: *owner is NULL then. */
 static size_t intake_commands(struct client *client, struct resp_request *scan, char *data, size_t size,
-                              char **owner, size_t owner_room)
+                              char **owner)
 {
     struct batch batch;
     batch.count = 0;
@@ -313,9 +312,9 @@ static size_t intake_commands(struct client *client, struct resp_request *scan, 
                 break;
             char *memory = *owner;
             *owner = NULL;
-            intake_command(client, &batch, data + at, scan, memory, owner_room);
+            intake_command(client, &batch, data + at, scan, memory);
         } else if (scan->argc) {
-            intake_command(client, &batch, data + at, scan, NULL, 0);
+            intake_command(client, &batch, data + at, scan, NULL);
         }
         *scan = (struct resp_request){0};
         at += whole;
@@ -354,7 +353,7 @@ static void intake_input(struct client *client)
     char *data = input->rest.data, *owner = data;
     size_t size = input->rest.size;
     client->input = NULL;
-    size_t used = intake_commands(client, &input->scan, data, size, &owner, input->rest.room);
+    size_t used = intake_commands(client, &input->scan, data, size, &owner);
     if (!used && intake_goes_on(client)) {
         client->input = input;
         return;
@@ -391,7 +390,7 @@ enum intake_status intake_read(struct client *client)
         return INTAKE_OK;
     }
     struct resp_request scan = {0};
-    size_t used = intake_commands(client, &scan, into, got, NULL, 0);
+    size_t used = intake_commands(client, &scan, into, got, NULL);
     if (used < got && !client->closing && !client->dead)
         intake_keep(client, into + used, got - used, &scan);
     return INTAKE_OK;

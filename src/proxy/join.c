@@ -418,7 +418,6 @@ void join_ask(struct join *join, uint32_t index, const struct target *host, char
 {
     struct request *part = join_part(join, index);
     part->memory = memory;
-    part->memory_room = size;
     part->query.bytes = memory;
     part->query.size = (uint32_t)size;
     part->query.target = host;

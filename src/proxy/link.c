@@ -234,7 +234,7 @@ static void link_carry(struct link *link, struct request *request)
     if (request->memory && request->query.size >= REST_GIVE) {
         size_t start = (size_t)(request->query.bytes - request->memory);
         request->chunk =
-            chain_give(out, request->memory, start, start + request->query.size, request->memory_room);
+            chain_give(out, request->memory, start, start + request->query.size, start + request->query.size);
         request->memory = NULL;
     } else {
         request->query.bytes = chain_append(out, request->query.bytes, request->query.size);
@@ -325,7 +325,8 @@ static struct request *link_pop(struct link *link)
     link->head = request->link_next;
     if (!link->head)
         link->tail = NULL;
-    request_prefetch(link->head);
+    if (link->head)
+        request_prefetch(link->head->link_next);
     link->begun = measure_clock;
     link->depth--;
     request->chunk->users--;
@@ -341,7 +342,8 @@ static void link_reply(struct link *link, const struct reply *reply)
     }
     if (link->receiver && link->receiver->takes(link->owner, reply))
         return;
-    if (!link->head || link->scan.push || !has_begun(link->head)) {
+    bool all_sent = !link->stream.out.size;
+    if (!link->head || link->scan.push || (!all_sent && !has_begun(link->head))) {
         link_fail(link, "it sent a reply that nobody asked for");
         return;
     }

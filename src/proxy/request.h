@@ -39,33 +39,41 @@ struct reply {
 
 typedef void request_done(struct request *request, const struct reply *reply);
 
-enum { REQUEST_SMALL_REPLY = 32 }; /* replies that wait for their turn inside the request */
+enum { REQUEST_SMALL_REPLY = 56 }; /* bytes of a reply that can wait for its turn inside the request */
 
+/* Three cache lines: what says where it goes, what comes and goes with its reply, what few need. */
 struct request {
-    struct query query;        /* first: target and script layers see this */
-    struct request *next;      /* in its client's queue, oldest first */
+    union {
+        struct query query; /* first: target and script layers see this */
+        struct {            /* answered: the reply, over what said where the request goes */
+            size_t size;
+            union {
+                char small[REQUEST_SMALL_REPLY];
+                char *large; /* from malloc */
+            };
+        } reply;
+    };
+    union {
+        struct request *next; /* in its client's queue, oldest first */
+        void *context;        /* of a request that Nydus made itself: what its maker needs in done */
+    };
     struct request *link_next; /* in its link's queue, oldest first */
     request_done *done;
     struct client *client;   /* NULL: the client left, or there never was one */
     struct cluster *cluster; /* where it began; keeps that generation alive */
-    struct whole *whole;     /* what this is one part of; NULL: nothing */
-    void *context;           /* of a request that Nydus made itself: what its maker needs in done */
-    struct link *link;       /* carries it at the moment */
     struct chunk *chunk;     /* of the link's chain, holds query.bytes; NULL while borrowed elsewhere */
+    bool answered;           /* in the client's queue: its reply waits here */
+    bool multiple;           /* its keys are routed one by one */
+    bool muted;              /* CLIENT REPLY: its client wants no reply */
+    bool mended;             /* was sent to its host again, after what that lacked: not a third time */
+    uint32_t before;         /* replies before its own that are for nobody: of MULTI and what it queued */
+    uint64_t arrived;        /* measure_clock; 0: nobody measures it */
+    double queued_at;        /* proxy clock when it was given to the link */
+    struct link *link;       /* carries it at the moment */
     char *memory;            /* a big command's own bytes, from malloc: the link takes them over */
-    size_t memory_room;
-    struct undo *undo; /* what has to be changed back in its reply, owned; NULL: nothing */
-    uint32_t part;    /* which part of the whole */
-    bool answered;    /* in the client's queue: the reply waits in `reply` */
-    bool multiple;    /* its keys are routed one by one */
-    bool muted;       /* CLIENT REPLY: its client wants no reply */
-    bool mended;      /* was sent to its host again, after what that lacked: not a third time */
-    uint32_t before;  /* replies that come before its own, for nobody: those of MULTI and what it queued */
-    double queued_at; /* proxy clock when it was given to the link */
-    uint64_t arrived; /* measure_clock; 0: nobody measures it */
-    char *reply;      /* answered: the reply, in `small` or from malloc */
-    size_t reply_size;
-    char small[REQUEST_SMALL_REPLY];
+    struct undo *undo;       /* what has to be changed back in its reply, owned; NULL: nothing */
+    struct whole *whole;     /* what this is one part of; NULL: nothing */
+    uint32_t part;           /* which part of the whole */
 } __attribute__((aligned(64)));
 
 /* Deep pipelines have thousands of requests in flight, more than the cache
@@ -74,12 +82,9 @@ struct request {
 static inline void request_prefetch(const struct request *request)
 {
     const char *line = (const char *)request;
-    if (!line)
-        return;
     __builtin_prefetch(line, 1);
     __builtin_prefetch(line + 64, 1);
     __builtin_prefetch(line + 128, 1);
-    __builtin_prefetch(line + 192, 1);
 }
 
 /* A request that is answered by way of others, its parts. It stands first in
@@ -88,10 +93,10 @@ struct whole {
     struct request *request; /* NULL: it has been answered before all parts were */
 };
 
-/* From and to the worker's free list. request_get zeroes everything but `small`. */
+/* All zero. */
 struct request *request_get(void);
 void request_put(struct request *request);
-/* Frees what the list holds beyond what a quiet worker needs; true: there was something. */
+/* Frees memory that requests have had, beyond what a quiet worker needs; true: there was some. */
 bool request_shrink(void);
 
 /* Says which cluster it is for, and keeps that generation alive until request_put. */

@@ -292,7 +292,6 @@ static void edits_apply(const struct edits *edits, struct request *request)
     struct copy copy = edits_write(edits, query);
     free(request->memory);
     request->memory = copy.out;
-    request->memory_room = copy.size;
     query->bytes = copy.out;
     query->size = (uint32_t)copy.size;
     query->router = NULL; /* one above must not pick again, by the new key, */

@@ -205,8 +205,7 @@ static const char load_words[] = "*3\r\n$6\r\nSCRIPT\r\n$4\r\nLOAD\r\n";
 static void load_send(const struct request *request, const char *body, size_t size)
 {
     struct request *load = request_get();
-    load->memory_room = sizeof load_words + RESP_HEADER_SIZE + size;
-    load->memory = xmalloc(load->memory_room);
+    load->memory = xmalloc(sizeof load_words + RESP_HEADER_SIZE + size);
     memcpy(load->memory, load_words, sizeof load_words - 1);
     size_t end = sizeof load_words - 1 + resp_write_bulk(load->memory + sizeof load_words - 1, body, size);
     load->query = (struct query){.command = command_find_sub(command_find("script", 6), "load", 4),

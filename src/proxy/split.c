@@ -280,7 +280,6 @@ static void part_send(struct join *join, const struct part_plan *plan, uint32_t 
     struct request *part = join_part(join, index);
     size_t size = (size_t)(plan->out - plan->memory);
     part->memory = plan->memory;
-    part->memory_room = size;
     part->query.bytes = plan->memory;
     part->query.size = (uint32_t)size;
     part->query.argc = plan->argc;

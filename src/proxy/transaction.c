@@ -242,7 +242,6 @@ static void gather(struct request *request, struct session *session)
     writer_raw(&all, exec, EXEC_SIZE);
     free(request->memory);
     request->memory = all.data;
-    request->memory_room = all.room;
     request->query.bytes = all.data;
     request->query.size = (uint32_t)all.size;
     request->undo = session->undo;

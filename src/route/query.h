@@ -10,10 +10,8 @@ struct client; /* proxy/client.h; only carried here */
 struct target;
 
 struct query {
-    const struct command *command;
-    struct client *client; /* who asks; NULL: nobody, or one who has left */
-    const char *bytes;     /* the whole request in RESP */
-    uint32_t size;         /* its bytes */
+    const char *bytes; /* the whole request in RESP */
+    uint32_t size;     /* its bytes */
     uint32_t argc;
     uint32_t nkeys;      /* keys this decision is for: all of the command's, or 1 when routed key by key */
     struct resp_arg key; /* the first of them, inside bytes; size 0 and at 0 when nkeys is 0 */
@@ -33,6 +31,10 @@ struct query {
      * without '-' and newline ("ERR router: …"), owned by whoever set it and
      * good until the query is answered at the end of the same batch; NULL = the usual "no route". */
     const char *error;
+
+    /* Last, for they outlive the others: see struct request. */
+    const struct command *command;
+    struct client *client; /* who asks; NULL: nobody, or one who has left */
 };
 
 /* May it go where only reads go? What is pinned to one host goes where its writes go. */

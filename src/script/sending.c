@@ -177,7 +177,6 @@ static struct request *part_of_bytes(struct flow *flow, struct cluster *cluster,
 {
     struct request *part = part_make(cluster, target, done);
     part->memory = bytes;
-    part->memory_room = size;
     part->query.bytes = bytes;
     part->query.size = (uint32_t)size;
     if (flow && flow->target) {
