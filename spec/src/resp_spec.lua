@@ -90,6 +90,11 @@ local requests = {
   { ("X"):rep(64), ("long-name-"):rep(20) },
   { "APPEND", "k", ("v"):rep(1234) },
   { "\0", "\r", "\n", "$", "*" },
+  -- many, which are compared with those before them
+  { "MGET", "k1", "k2", "k3", "k4", "k5", "k6", "k7" },
+  { "MGET", "k1", "k2", "k3", "", "k5", "key6", "k7", "k8", "long-key-9", "k10" },
+  { "MSET", "k1", "value 1", "k2", "value 2", "k3", "value 3", "k4", "", "k5", "value 5" },
+  { "DEL", "k1", "k2", "k3", ("\0"):rep(20), ("\0"):rep(20), ("$2\r\nk1\r\n"):rep(3), ("$2\r\nk1\r\n"):rep(3), "k" },
 }
 
 describe("resp", function()
@@ -176,6 +181,7 @@ describe("resp", function()
       { "*1\r\n$04\r\nPING\r\n", bulk }, { "*1\r\n$536870913\r\n", bulk }, { "*1\r\n$-0\r\n", bulk },
       { "*1\r\n$18446744073709551615\r\n", bulk }, { "*1\r\n$4294967300\r\n", bulk }, { "*1\r\n$-4\r\nPING\r\n", bulk },
       { "*2\r\n$3\r\nGET\r\n$-1\r\n", bulk },
+      { encode("MGET", "a", "b", "c", "d", "e", "f"):gsub("$1\r\nf", "$-1"), bulk },
       { "*1\r\nPING\r\n", "expected '$', got 'P'" }, { "*2\r\n$3\r\nGET\r\nkey\r\n", "expected '$', got 'k'" },
       { "*1\r\n\r\n\r\n", "expected '$', got ' '" }, { "*1\r\n*1\r\n", "expected '$', got '*'" },
       { "*1\r\n\255\r\n", "expected '$', got '\255'" },
@@ -188,6 +194,8 @@ describe("resp", function()
       -- No \r\n behind the bytes: CVE-2023-46853.
       { "*1\r\n$4\r\nPINGxx", bulk }, { "*1\r\n$4\r\nPING\n\n", bulk }, { "*1\r\n$4\r\nPING\r\r", bulk },
       { "*1\r\n$3\r\nPING\r\n", bulk }, { "*2\r\n$3\r\nGET\r\n$1\r\nkey\r\n", bulk },
+      { encode("MGET", "a", "b", "c", "d", "e", "f"):gsub("f\r\n", "f\r\r"), bulk },
+      { encode("MGET", "a", "b", "c", "d", "e", "f"):gsub("$1\r\nf", ("\0"):rep(8)), "expected '$', got ' '" },
       { "*1\r\n\0", "expected '$', got ' '" }, { "*1\r\n\n", "expected '$', got ' '" },
     }
 
@@ -357,6 +365,8 @@ describe("resp", function()
       ":-9223372036854775808\r\n", ":123456789\r\n", ":012\r\n", "$-1\r\n", "$0\r\n\r\n", "$3\r\nabc\r\n",
       "$4\r\n\r\n\r\n\r\n", "$12\r\nhello\0world!\r\n", "*-1\r\n", "*0\r\n", "*1\r\n+OK\r\n",
       "*2\r\n$1\r\na\r\n$-1\r\n",
+      "*7\r\n$1\r\na\r\n$-1\r\n$1\r\nb\r\n$-1\r\n$1\r\nc\r\n:1\r\n$1\r\nd\r\n",
+      "*9\r\n" .. ("$3\r\nabc\r\n"):rep(5) .. ("$4\r\nabcd\r\n"):rep(2) .. "$0\r\n\r\n$-1\r\n",
       "*3\r\n:1\r\n*2\r\n+a\r\n-b\r\n$1\r\nx\r\n", "*2\r\n*0\r\n*-1\r\n", "*1\r\n*1\r\n*1\r\n*0\r\n",
       "_\r\n", "#t\r\n", "#f\r\n", ",1.5\r\n", ",inf\r\n", ",-inf\r\n", ",nan\r\n", ",1e-7\r\n", ",10\r\n",
       "(12345678901234567890123\r\n", "(-1\r\n", "!5\r\nERR x\r\n", "=7\r\ntxt:abc\r\n", "%0\r\n", "~0\r\n",

@@ -22,17 +22,31 @@ enum { ROUTE_ROUNDS = 16, ROUTE_BATCH = 128, DISPATCH_DEPTH = 64 };
 
 /* ---- keys ---- */
 
+static inline void find_argument(struct query *query, const struct resp_request *scan, uint32_t number)
+{
+    if (number < RESP_ARGS)
+        query->key = scan->args[number];
+    else
+        resp_args(query->bytes, query->size, number, 1, &query->key);
+}
+
 static bool find_keys_by_spec(struct request *request, const struct resp_request *scan)
 {
     static struct key_list keys; /* reused: one thread */
     struct query *query = &request->query;
-    if (keys_find(query->command, query->bytes, scan, &keys) == KEYS_INVALID) {
+    const struct command *command = query->command;
+    bool simple = command->simple_keys;
+    enum keys_status status = simple ? keys_count(command, scan->argc, &keys)
+                                     : keys_find(command, query->bytes, scan, &keys);
+    if (status == KEYS_INVALID) {
         request_fail(request, FAILURE_LOCAL, "%s", keys.error);
         return false;
     }
     query->nkeys = keys.count;
     request->multiple = keys.count > 1;
-    if (keys.count)
+    if (keys.count && simple)
+        find_argument(query, scan, (uint32_t)command->first_key);
+    else if (keys.count)
         query->key = keys.at[0];
     return true;
 }
@@ -47,10 +61,7 @@ bool dispatch_find_keys(struct request *request, const struct resp_request *scan
         return !command_has_keys(query->command) || find_keys_by_spec(request, scan);
     if (fixed < scan->argc) {
         query->nkeys = 1;
-        if (fixed < RESP_ARGS)
-            query->key = scan->args[fixed];
-        else
-            resp_args(query->bytes, query->size, fixed, 1, &query->key);
+        find_argument(query, scan, fixed);
     }
     return true;
 }

@@ -2,17 +2,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/join.h"
 
+#include "base/block.h"
 #include "base/memory.h"
 #include "base/stats.h"
 #include "proxy/dispatch.h"
 #include "proxy/policy.h"
+#include "resp/alike.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+static size_t join_size(uint32_t count)
+{
+    return sizeof(struct join) + count * sizeof(struct join_part);
+}
+
 struct join *join_create(struct request *request, enum join_kind kind, uint32_t count)
 {
-    struct join *join = xcalloc(1, sizeof *join + count * sizeof *join->parts);
+    size_t size = join_size(count);
+    struct join *join = block_get(size);
+    memset(join, 0, size);
     join->whole.request = request;
     join->kind = kind;
     join->count = join->left = count;
@@ -28,12 +37,21 @@ struct join *join_create_asking(struct request *request, const struct target *ro
     return join;
 }
 
+static void part_free(struct join_part *part)
+{
+    if (part->room)
+        block_put(part->bytes, part->room);
+    else if (!part->borrowed)
+        free(part->bytes);
+}
+
 static void join_destroy(struct join *join)
 {
     for (uint32_t i = 0; i < join->count; i++)
-        free(join->parts[i].bytes);
-    free(join->owner);
-    free(join);
+        part_free(&join->parts[i]);
+    if (join->owner)
+        block_put(join->owner, join->keys * sizeof *join->owner);
+    block_put(join, join_size(join->count));
 }
 
 enum join_kind join_kind_of(const struct command *command)
@@ -213,6 +231,14 @@ void join_answer_given(struct join *join, char *out, size_t size)
     free(out);
 }
 
+/* The same with a block. */
+static void join_answer_block(struct join *join, char *out, size_t size, size_t room)
+{
+    const struct reply reply = {.bytes = out, .size = size, .give = &out, .give_room = size};
+    join->whole.request->done(join->whole.request, &reply);
+    block_put(out, room);
+}
+
 /* An array of all replies (whole); or all their elements (headers cut off) in
  * one aggregate of the same type: an array, a set or a map. */
 static void join_answer_array(struct join *join, bool whole)
@@ -233,29 +259,41 @@ static void join_answer_array(struct join *join, bool whole)
     join_answer_given(join, out, size);
 }
 
+/* The next element of a reply that was scanned. */
+static inline size_t element_size(struct alike *last, const char *at, const char *end)
+{
+    uint32_t whole = alike_bulk(last, at, end);
+    if (whole)
+        return whole;
+    struct resp_reply scan = {0};
+    resp_scan_reply(&scan, at, (size_t)(end - at));
+    return scan.size;
+}
+
 /* MGET: each part's elements are in the order of its keys. */
 static void join_answer_scatter(struct join *join)
 {
     size_t size = RESP_HEADER_SIZE;
-    size_t *at = xcalloc(join->count, sizeof *at);
+    struct place {
+        const char *at, *end;
+    } *places = block_get(join->count * sizeof *places);
     for (uint32_t i = 0; i < join->count; i++) {
-        size += join->parts[i].size;
-        at[i] = header_size(&join->parts[i]);
+        const struct join_part *part = &join->parts[i];
+        size += part->size;
+        places[i] = (struct place){.at = part->bytes + header_size(part), .end = part->bytes + part->size};
     }
-    char *out = xmalloc(size);
-    size = resp_write_header(out, '*', join->keys);
-    struct resp_reply scan = {0};
+    size_t room = size;
+    char *block = block_get(room), *out = block + resp_write_header(block, '*', join->keys);
+    struct alike last = ALIKE_NONE;
     for (uint32_t k = 0; k < join->keys; k++) {
-        struct join_part *part = &join->parts[join->owner[k]];
-        char *element = part->bytes + at[join->owner[k]];
-        resp_reply_reset(&scan);
-        resp_scan_reply(&scan, element, part->size - at[join->owner[k]]);
-        memcpy(out + size, element, scan.size);
-        size += scan.size;
-        at[join->owner[k]] += scan.size;
+        struct place *place = &places[join->owner[k]];
+        size_t element = element_size(&last, place->at, place->end);
+        memcpy(out, place->at, element);
+        out += element;
+        place->at += element;
     }
-    free(at);
-    join_answer_given(join, out, size);
+    block_put(places, join->count * sizeof *places);
+    join_answer_block(join, block, (size_t)(out - block), room);
 }
 
 /* The types of reply that a kind of joining can take. */
@@ -358,18 +396,28 @@ static void drop_attributes(struct join_part *part)
     }
 }
 
-static void join_keep(struct join_part *part, const struct reply *reply)
+/* Nobody needs the last reply for longer than this call, unless it has to be changed. */
+static bool join_may_borrow(const struct join *join, const struct reply *reply)
+{
+    return join->left == 1 && !join->finish && reply->bytes[0] != '|';
+}
+
+static void join_keep(struct join *join, struct join_part *part, const struct reply *reply)
 {
     part->failure = reply->failure;
     part->size = reply->size;
     if (reply->give && *reply->give) {
         part->bytes = *reply->give;
         *reply->give = NULL;
-        return;
+    } else if (join_may_borrow(join, reply)) {
+        part->bytes = (char *)reply->bytes;
+        part->borrowed = true;
+    } else {
+        part->room = reply->size + 1;
+        part->bytes = block_get(part->room);
+        memcpy(part->bytes, reply->bytes, reply->size);
+        part->bytes[reply->size] = '\0';
     }
-    part->bytes = xmalloc(reply->size + 1);
-    memcpy(part->bytes, reply->bytes, reply->size);
-    part->bytes[reply->size] = '\0'; /* numbers are read with strtoll */
 }
 
 /* Some kinds do not wait for the rest. */
@@ -393,7 +441,7 @@ static void join_part_done(struct request *request, const struct reply *reply)
     char line[RESP_HEADER_SIZE];
     if (amend)
         amend(request, &amended, line);
-    join_keep(part, &amended);
+    join_keep(join, part, &amended);
     if (join->kind != JOIN_ARRAY || join->finish)
         drop_attributes(part);
     request_put(request);
@@ -430,7 +478,7 @@ void join_answer_part(struct join *join, uint32_t index)
     struct reply reply = {.bytes = part->bytes,
                           .size = part->size,
                           .failure = part->failure,
-                          .give = &part->bytes,
+                          .give = part->borrowed ? NULL : &part->bytes,
                           .give_room = part->size};
     join->whole.request->done(join->whole.request, &reply);
 }

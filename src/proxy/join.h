@@ -6,6 +6,7 @@
 #pragma once
 #include "proxy/request.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,8 +26,10 @@ enum join_kind {
 };
 
 struct join_part {
-    char *bytes; /* the reply, from malloc */
+    char *bytes; /* the reply */
     size_t size;
+    size_t room; /* bytes are a block of this size; 0: they are from malloc */
+    bool borrowed; /* from the reply of a host, and only good during its call */
     uint32_t keys; /* how many of the command's keys it is for */
     enum failure failure;
 };
@@ -42,7 +45,7 @@ struct join {
     join_finish *finish;         /* NULL: joined as the kind says */
     const struct target *router; /* for finish: whose hosts are asked, */
     uint32_t place;              /* and which of them, if it is one */
-    uint32_t *owner; /* JOIN_SCATTER: which part answers key i */
+    uint32_t *owner; /* JOIN_SCATTER: which part answers key i; a block */
     uint32_t keys;   /* all of the command's, for the words of an error */
     struct join_part parts[];
 };

@@ -2,22 +2,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/split.h"
 
+#include "base/block.h"
 #include "base/memory.h"
+#include "base/rest.h"
 #include "proxy/cluster.h"
 #include "proxy/dispatch.h"
 #include "proxy/join.h"
+#include "resp/alike.h"
 #include "resp/keys.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { ROUTE_AT_ONCE = 128 };
 
-/* One key and where it goes. */
+/* Where a key goes. */
 struct placed_key {
-    const struct target *leaf;
     const struct target *router;
-    uint32_t part;
+    uint32_t start; /* of the arguments that go with it: its own, in MSET its value, too */
     uint16_t otherwise, watcher;
 };
 
@@ -27,33 +28,112 @@ struct part_plan {
     uint16_t otherwise, watcher;
     uint32_t keys;
     uint32_t argc;
-    size_t size; /* bytes of its keys and what belongs to them */
-    char *out;   /* where the next argument goes */
-    char *memory;
+    struct resp_arg key; /* the first of them, in the part's own bytes; at 0: none yet */
+    size_t size;         /* bytes of its keys and what belongs to them; then of all */
+    char *bytes, *out;   /* all of the part; where the next argument goes */
 };
 
+/* The arrays are blocks with one entry for each key, parts perhaps with fewer. */
 struct split {
     struct request *request;
-    struct key_list keys;
+    struct resp_arg *keys;
+    const struct target **leaves;
     struct placed_key *placed;
+    uint32_t *part; /* which each key belongs to */
+    uint32_t count;
+    uint32_t end; /* where the arguments of the last key end */
     struct part_plan *parts;
-    uint32_t part_count;
+    uint32_t part_count, part_room;
+    const char *error;
 };
+
+static void split_init(struct split *split, uint32_t count)
+{
+    split->count = count;
+    split->keys = block_get(count * sizeof *split->keys);
+    split->leaves = block_get(count * sizeof *split->leaves);
+    split->placed = block_get(count * sizeof *split->placed);
+    split->part = block_get(count * sizeof *split->part);
+}
 
 static void split_deinit(struct split *split)
 {
-    key_list_deinit(&split->keys);
-    free(split->placed);
-    free(split->parts);
+    block_put(split->keys, split->count * sizeof *split->keys);
+    block_put(split->leaves, split->count * sizeof *split->leaves);
+    block_put(split->placed, split->count * sizeof *split->placed);
+    block_put(split->part, split->count * sizeof *split->part);
+    block_put(split->parts, split->part_room * sizeof *split->parts);
+}
+
+/* ---- keys ---- */
+
+/* A bulk of a request that was scanned. */
+static inline uint32_t bulk_size(struct alike *last, const char *at, const char *end)
+{
+    uint32_t whole = alike_bulk(last, at, end);
+    if (whole)
+        return whole;
+    struct resp_cursor cursor = {.start = at, .left = 1}; /* it is huge */
+    struct resp_arg arg;
+    resp_cursor_next(&cursor, &arg);
+    *last = ALIKE_NONE;
+    last->header = arg.at;
+    return arg.at + arg.size + 2;
+}
+
+/* One walk for all: the keys, and what goes with each. */
+static bool split_find_simple(struct split *split)
+{
+    const struct query *query = &split->request->query;
+    const struct command *command = query->command;
+    struct key_list found = {0};
+    if (keys_count(command, query->argc, &found) != KEYS_FOUND) {
+        split->error = found.error;
+        return false;
+    }
+    split_init(split, found.count);
+    struct alike keys = ALIKE_NONE, values = ALIKE_NONE;
+    const char *start = query->bytes, *end = start + query->size;
+    const char *at = (const char *)memchr(start, '\n', query->size) + 1;
+    for (int32_t before = command->first_key; before > 0; before--)
+        at += bulk_size(&values, at, end);
+    for (uint32_t i = 0; i < found.count; i++) {
+        uint32_t whole = bulk_size(&keys, at, end), offset = (uint32_t)(at - start);
+        split->placed[i].start = offset;
+        split->keys[i] =
+            (struct resp_arg){.at = offset + keys.header, .size = whole - keys.header - 2};
+        at += whole;
+        for (int32_t more = command->key_step; more > 1 && at < end; more--)
+            at += bulk_size(&values, at, end);
+    }
+    split->end = (uint32_t)(at - start);
+    return true;
+}
+
+/* Keys of a command that is never taken apart. */
+static bool split_find_any(struct split *split)
+{
+    const struct query *query = &split->request->query;
+    struct resp_request scan = {0};
+    struct key_list found = {0};
+    resp_scan_request(&scan, query->bytes, query->size, UINT32_MAX);
+    bool ok = keys_find(query->command, query->bytes, &scan, &found) == KEYS_FOUND;
+    split->error = found.error;
+    if (ok) {
+        split_init(split, found.count);
+        memcpy(split->keys, found.at, found.count * sizeof *found.at);
+    }
+    key_list_deinit(&found);
+    return ok;
 }
 
 static bool split_find_keys(struct split *split)
 {
-    const struct query *query = &split->request->query;
-    struct resp_request scan = {0};
-    resp_scan_request(&scan, query->bytes, query->size, UINT32_MAX);
-    return keys_find(query->command, query->bytes, &scan, &split->keys) == KEYS_FOUND;
+    const struct command *command = split->request->query.command;
+    return command->simple_keys && command->first_key > 0 ? split_find_simple(split) : split_find_any(split);
 }
+
+/* ---- routing ---- */
 
 static void fail_no_route(struct request *request, const struct query *query)
 {
@@ -75,7 +155,7 @@ static bool split_route_some(struct split *split, const struct target *from, uin
     struct query queries[ROUTE_AT_ONCE], *pointers[ROUTE_AT_ONCE];
     for (uint32_t i = 0; i < count; i++) {
         queries[i] = split->request->query;
-        queries[i].key = split->keys.at[first + i];
+        queries[i].key = split->keys[first + i];
         queries[i].nkeys = 1;
         queries[i].target = from;
         queries[i].router = NULL;
@@ -88,21 +168,43 @@ static bool split_route_some(struct split *split, const struct target *from, uin
             fail_no_route(split->request, &queries[i]);
             return false;
         }
-        split->placed[first + i] = (struct placed_key){.leaf = queries[i].target,
-                                                       .router = queries[i].router,
-                                                       .otherwise = queries[i].otherwise,
-                                                       .watcher = queries[i].watcher};
+        struct placed_key *placed = &split->placed[first + i];
+        split->leaves[first + i] = queries[i].target;
+        placed->router = queries[i].router;
+        placed->otherwise = queries[i].otherwise;
+        placed->watcher = queries[i].watcher;
+    }
+    return true;
+}
+
+static bool split_route_each(struct split *split, const struct target *from)
+{
+    for (uint32_t first = 0; first < split->count; first += ROUTE_AT_ONCE) {
+        uint32_t left = split->count - first;
+        if (!split_route_some(split, from, first, left < ROUTE_AT_ONCE ? left : ROUTE_AT_ONCE))
+            return false;
     }
     return true;
 }
 
 static bool split_route(struct split *split, const struct target *from)
 {
-    split->placed = xcalloc(split->keys.count, sizeof *split->placed);
-    for (uint32_t first = 0; first < split->keys.count; first += ROUTE_AT_ONCE) {
-        uint32_t left = split->keys.count - first;
-        if (!split_route_some(split, from, first, left < ROUTE_AT_ONCE ? left : ROUTE_AT_ONCE))
-            return false;
+    struct query query = split->request->query;
+    query.target = from;
+    query.error = NULL;
+    const struct target *router = target_walk_keys(&query, split->keys, split->count, split->leaves);
+    if (!router)
+        return split_route_each(split, from);
+    if (split->count && split->leaves[0] == router) { /* no host of it is up */
+        query.target = query.router = router;
+        fail_no_route(split->request, &query);
+        return false;
+    }
+    for (uint32_t i = 0; i < split->count; i++) {
+        struct placed_key *placed = &split->placed[i];
+        placed->router = router;
+        placed->otherwise = query.otherwise;
+        placed->watcher = query.watcher;
     }
     return true;
 }
@@ -122,31 +224,40 @@ static uint32_t part_find(const struct split *split, const struct target *leaf, 
     return last && !last->set && is_same_reply(last, leaf) ? split->part_count : 0;
 }
 
+static void part_begin(struct split *split, uint32_t key)
+{
+    const struct placed_key *placed = &split->placed[key];
+    split->parts[split->part_count++] = (struct part_plan){.leaf = split->leaves[key],
+                                                           .router = placed->router,
+                                                           .otherwise = placed->otherwise,
+                                                           .watcher = placed->watcher};
+}
+
 /* Numbers the parts in order of their first keys. */
 static void split_plan(struct split *split)
 {
     const struct target_set *set = split->request->cluster->generation->set;
-    uint32_t *part_of = xcalloc(set->count, sizeof *part_of); /* by target id; 0: none yet */
+    size_t map_size = set->count * sizeof(uint32_t);
+    uint32_t *part_of = block_get(map_size); /* by target id; 0: none yet */
     uint32_t room = set->count;
-    for (uint32_t i = 0; i < split->keys.count; i++)
-        room += !split->placed[i].leaf->set;
-    split->parts = xcalloc(room < split->keys.count ? room : split->keys.count, sizeof *split->parts);
-    for (uint32_t i = 0; i < split->keys.count; i++) {
-        struct placed_key *key = &split->placed[i];
-        uint32_t number = part_find(split, key->leaf, part_of);
+    memset(part_of, 0, map_size);
+    for (uint32_t i = 0; i < split->count; i++)
+        room += !split->leaves[i]->set;
+    split->part_room = room < split->count ? room : split->count;
+    split->parts = block_get(split->part_room * sizeof *split->parts);
+    for (uint32_t i = 0; i < split->count; i++) {
+        const struct target *leaf = split->leaves[i];
+        uint32_t number = part_find(split, leaf, part_of);
         if (!number) {
-            number = ++split->part_count;
-            split->parts[number - 1] = (struct part_plan){.leaf = key->leaf,
-                                                          .router = key->router,
-                                                          .otherwise = key->otherwise,
-                                                          .watcher = key->watcher};
-            if (key->leaf->set)
-                part_of[key->leaf->id] = number;
+            part_begin(split, i);
+            number = split->part_count;
+            if (leaf->set)
+                part_of[leaf->id] = number;
         }
-        key->part = number - 1;
-        split->parts[key->part].keys++;
+        split->part[i] = number - 1;
+        split->parts[number - 1].keys++;
     }
-    free(part_of);
+    block_put(part_of, map_size);
 }
 
 /* A minimum over hosts (MSETNX) comes too late: by then the others have done their part. */
@@ -187,33 +298,14 @@ static const struct target *split_refused(const struct split *split)
     return NULL;
 }
 
-/* Where key i begins: the header "$n\r\n" in front of it has one digit at least. */
-static uint32_t group_start(const struct split *split, uint32_t key)
+/* ---- parts ---- */
+
+static inline uint32_t group_end(const struct split *split, uint32_t key)
 {
-    const struct query *query = &split->request->query;
-    uint32_t at = split->keys.at[key].at - 3;
-    while (query->bytes[at] != '$')
-        at--;
-    return at;
+    return key + 1 == split->count ? split->end : split->placed[key + 1].start;
 }
 
-/* Where the arguments that belong to the last key end: past its value in MSET. */
-static uint32_t last_end(const struct split *split)
-{
-    const struct query *query = &split->request->query;
-    struct resp_arg arg = split->keys.at[split->keys.count - 1];
-    struct resp_cursor cursor = {.start = query->bytes, .pos = arg.at + arg.size + 2, .left = query->argc};
-    for (int32_t more = query->command->key_step; more > 1 && cursor.pos < query->size; more--)
-        resp_cursor_next(&cursor, &arg);
-    return arg.at + arg.size + 2;
-}
-
-static uint32_t group_end(const struct split *split, uint32_t key)
-{
-    return key + 1 == split->keys.count ? last_end(split) : group_start(split, key + 1);
-}
-
-static void part_add(struct part_plan *part, const char *bytes, uint32_t size)
+static inline void part_add(struct part_plan *part, const char *bytes, uint32_t size)
 {
     memcpy(part->out, bytes, size);
     part->out += size;
@@ -223,40 +315,61 @@ static void part_add(struct part_plan *part, const char *bytes, uint32_t size)
 static uint32_t part_argc(const struct part_plan *part, const struct split *split)
 {
     const struct query *query = &split->request->query;
-    return query->argc - (split->keys.count - part->keys) * (uint32_t)query->command->key_step;
+    return query->argc - (split->count - part->keys) * (uint32_t)query->command->key_step;
 }
 
-static void part_open(struct part_plan *part, const struct split *split, uint32_t head, uint32_t keys,
-                      uint32_t tail)
+/* A big part has memory of its own, for the link to take over; the others lie in one block together. */
+static bool part_is_big(const struct part_plan *part)
+{
+    return part->size >= REST_GIVE;
+}
+
+/* How much each part will have; returns the bytes of all small ones. */
+static size_t split_measure(struct split *split)
 {
     const struct query *query = &split->request->query;
+    uint32_t head = (uint32_t)((const char *)memchr(query->bytes, '$', query->size) - query->bytes);
+    size_t common = split->placed[0].start - head + query->size - split->end, small = 0;
+    for (uint32_t i = 0; i < split->count; i++)
+        split->parts[split->part[i]].size += group_end(split, i) - split->placed[i].start;
+    for (uint32_t i = 0; i < split->part_count; i++) {
+        struct part_plan *part = &split->parts[i];
+        part->size += RESP_HEADER_SIZE + common;
+        small += part_is_big(part) ? 0 : part->size;
+    }
+    return small;
+}
+
+static void part_open(struct part_plan *part, const struct split *split)
+{
+    const struct query *query = &split->request->query;
+    const char *head = memchr(query->bytes, '$', query->size);
     part->argc = part_argc(part, split);
-    part->memory = xmalloc(RESP_HEADER_SIZE + (keys - head) + part->size + (query->size - tail));
-    part->out = part->memory + resp_write_header(part->memory, '*', part->argc);
-    part_add(part, query->bytes + head, keys - head);
+    part->out = part->bytes + resp_write_header(part->bytes, '*', part->argc);
+    part_add(part, head, (uint32_t)(query->bytes + split->placed[0].start - head));
 }
 
-static void split_write(struct split *split)
+/* `block` is for the small ones. */
+static void split_write(struct split *split, char *block)
 {
     const struct query *query = &split->request->query;
-    uint32_t keys = split->keys.count, at = group_start(split, 0), first = at, tail = last_end(split);
-    uint32_t head = (uint32_t)((const char *)memchr(query->bytes, '$', at) - query->bytes);
-    for (uint32_t i = 0; i < keys; i++) {
-        uint32_t end = group_end(split, i);
-        split->parts[split->placed[i].part].size += end - at;
-        at = end;
+    for (uint32_t i = 0; i < split->part_count; i++) {
+        struct part_plan *part = &split->parts[i];
+        part->bytes = part_is_big(part) ? xmalloc(part->size) : block;
+        block += part_is_big(part) ? 0 : part->size;
+        part_open(part, split);
+    }
+    for (uint32_t i = 0; i < split->count; i++) {
+        struct part_plan *part = &split->parts[split->part[i]];
+        uint32_t start = split->placed[i].start;
+        if (!part->key.at) {
+            uint32_t at = (uint32_t)(part->out - part->bytes) + split->keys[i].at - start;
+            part->key = (struct resp_arg){.at = at, .size = split->keys[i].size};
+        }
+        part_add(part, query->bytes + start, group_end(split, i) - start);
     }
     for (uint32_t i = 0; i < split->part_count; i++)
-        part_open(&split->parts[i], split, head, first, tail);
-    at = first;
-    for (uint32_t i = 0; i < keys; i++) {
-        struct part_plan *part = &split->parts[split->placed[i].part];
-        uint32_t end = group_end(split, i);
-        part_add(part, query->bytes + at, end - at);
-        at = end;
-    }
-    for (uint32_t i = 0; i < split->part_count; i++)
-        part_add(&split->parts[i], query->bytes + tail, query->size - tail);
+        part_add(&split->parts[i], query->bytes + split->end, query->size - split->end);
 }
 
 static struct join *split_join(struct split *split)
@@ -264,11 +377,10 @@ static struct join *split_join(struct split *split)
     bool scatter = split->request->query.command->response_policy == RESPONSE_DEFAULT;
     enum join_kind kind = scatter ? JOIN_SCATTER : join_kind_of(split->request->query.command);
     struct join *join = join_create(split->request, kind, split->part_count);
-    join->keys = split->keys.count;
+    join->keys = split->count;
     if (scatter) {
-        join->owner = xmalloc(join->keys * sizeof *join->owner);
-        for (uint32_t i = 0; i < join->keys; i++)
-            join->owner[i] = split->placed[i].part;
+        join->owner = block_get(join->keys * sizeof *join->owner);
+        memcpy(join->owner, split->part, join->keys * sizeof *join->owner);
     }
     for (uint32_t i = 0; i < split->part_count; i++)
         join->parts[i].keys = split->parts[i].keys;
@@ -278,30 +390,31 @@ static struct join *split_join(struct split *split)
 static void part_send(struct join *join, const struct part_plan *plan, uint32_t index)
 {
     struct request *part = join_part(join, index);
-    size_t size = (size_t)(plan->out - plan->memory);
-    part->memory = plan->memory;
-    part->query.bytes = plan->memory;
-    part->query.size = (uint32_t)size;
+    if (part_is_big(plan))
+        part->memory = plan->bytes;
+    part->query.bytes = plan->bytes;
+    part->query.size = (uint32_t)(plan->out - plan->bytes);
     part->query.argc = plan->argc;
     part->query.nkeys = plan->keys;
+    part->query.key = plan->key;
     part->query.target = plan->leaf;
     part->query.router = plan->router;
     part->query.otherwise = plan->otherwise;
     part->query.watcher = plan->watcher;
     part->multiple = plan->keys > 1;
-    struct resp_arg key[2];
-    resp_args(plan->memory, part->query.size, (uint32_t)part->query.command->first_key, 1, key);
-    part->query.key = key[0];
     dispatch_leaf(part);
 }
 
 /* The parts are sent from a copy of the plan: the last answer may free the request. */
 static void split_send(struct split *split)
 {
-    split_write(split);
+    size_t size = split_measure(split);
+    char *block = block_get(size);
+    split_write(split, block);
     struct join *join = split_join(split);
     for (uint32_t i = 0; i < split->part_count; i++)
         part_send(join, &split->parts[i], i);
+    block_put(block, size);
 }
 
 static void split_forward(struct split *split)
@@ -324,7 +437,7 @@ void split_dispatch(struct request *request, const struct target *from)
 {
     struct split split = {.request = request};
     if (!split_find_keys(&split))
-        request_fail(request, FAILURE_LOCAL, "%s", split.keys.error);
+        request_fail(request, FAILURE_LOCAL, "%s", split.error);
     else if (split_route(&split, from)) {
         split_plan(&split);
         const struct target *refused = split.part_count > 1 ? split_refused(&split) : NULL;

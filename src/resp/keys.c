@@ -369,6 +369,19 @@ static enum keys_status movable_ranges(const struct command *command, const char
     return KEYS_FOUND;
 }
 
+enum keys_status keys_count(const struct command *command, uint32_t argc, struct key_list *list)
+{
+    struct key_ranges ranges;
+    ranges.count = 0;
+    list->count = 0;
+    list->error = NULL;
+    enum keys_status status = simple_range(command, argc, &ranges, list);
+    if (ranges.count) {
+        list->count = (ranges.at[0].last - ranges.at[0].first) / ranges.at[0].step + 1;
+    }
+    return status;
+}
+
 enum keys_status keys_find(const struct command *command, const char *start, const struct resp_request *scan,
                            struct key_list *list)
 {

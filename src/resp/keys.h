@@ -22,6 +22,9 @@ enum keys_status {
 enum keys_status keys_find(const struct command *command, const char *start,
                            const struct resp_request *scan, struct key_list *list);
 
+/* The same of a command with simple_keys, without a look at its bytes: sets only the count and the error. */
+enum keys_status keys_count(const struct command *command, uint32_t argc, struct key_list *list);
+
 /* The argument number of the first key when it is fixed (one look, the hot
  * path: GET, SET, INCR …), or 0 when keys_find has to be asked. */
 static inline uint32_t keys_fixed_single(const struct command *command)

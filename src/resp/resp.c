@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/chain.h"
+#include "resp/alike.h"
 #include "resp/number.h"
 
 enum { SMALLEST_BULK = sizeof "$0\r\n\r\n" - 1 };
@@ -198,18 +199,19 @@ static enum resp_status scan_inline(struct resp_request *scan, const char *start
 static inline bool scan_whole_bulks(struct resp_request *scan, const char *start, const char *at,
                                     const char *end)
 {
-    uint32_t seen = scan->seen, argc = scan->argc;
-    while (seen < argc && end - at >= SMALLEST_BULK && *at == '$') {
+    uint32_t seen = scan->seen, argc = scan->argc, few = argc < RESP_ARGS ? argc : RESP_ARGS;
+    while (seen < few && end - at >= SMALLEST_BULK && *at == '$') {
         uint32_t bulk;
         const char *body = number_short(at + 1, end, &bulk);
         if (!body || end - body < (ptrdiff_t)bulk + 2 || memcmp(body + bulk, "\r\n", 2) != 0) {
             break;
         }
-        if (seen < RESP_ARGS) {
-            scan->args[seen] = (struct resp_arg){.at = (uint32_t)(body - start), .size = bulk};
-        }
+        scan->args[seen] = (struct resp_arg){.at = (uint32_t)(body - start), .size = bulk};
         seen++;
         at = body + bulk + 2;
+    }
+    if (seen >= RESP_ARGS && seen < argc) {
+        seen = argc - (uint32_t)alike_skip(&at, end, argc - seen, false);
     }
     scan->seen = seen;
     scan->pos = (uint32_t)(at - start);

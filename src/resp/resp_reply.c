@@ -7,10 +7,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "resp/alike.h"
 #include "resp/number.h"
 #include "resp/resp.h"
 
 enum { MAX_LINE = 1024 * 1024 };
+/* So many values in a row are worth comparing. */
+enum { SOME_VALUES = 4 };
 #define MAX_BULK ((int64_t)UINT32_MAX) /* Redis's own limit can be raised: beyond 512 MB is no garbage */
 #define MAX_COUNT ((int64_t)INT32_MAX)
 
@@ -204,6 +207,9 @@ static inline enum resp_status reply_value(struct resp_reply *scan, const char *
  * Moves *at behind as many of `left` values as it can, returns the others. */
 static inline uint64_t skip_whole_values(const char **at, const char *end, uint64_t left)
 {
+    if (left > SOME_VALUES) {
+        left = alike_skip(at, end, left, true);
+    }
     const char *value = *at;
     for (; left > 0 && end - value >= 4; left--) {
         uint32_t number;

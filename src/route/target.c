@@ -366,18 +366,23 @@ static const struct target *prefix_next(const struct target *at, const struct qu
     return next ? next : at->prefix.otherwise;
 }
 
+/* Where the router leads what it has picked a host for. */
+static inline const struct target *router_leaf(const struct target *at, int index)
+{
+    if (index == ROUTER_NONE)
+        return at;
+    if (at->router.ends && at->router.ends[index])
+        return at->router.ends[index];
+    return at->router.groups[index] ? at->router.groups[index] : at->router.hosts[index];
+}
+
 /* In the walk itself: 20 instructions less. */
 static inline const struct target *router_next(const struct target *at, struct query *query)
 {
     query->router = at;
     if (!query->nkeys)
         return at->router.all;
-    int index = router_pick(at->router.router, query_key(query), query->key.size);
-    if (index == ROUTER_NONE)
-        return at;
-    if (at->router.ends && at->router.ends[index])
-        return at->router.ends[index];
-    return at->router.groups[index] ? at->router.groups[index] : at->router.hosts[index];
+    return router_leaf(at, router_pick(at->router.router, query_key(query), query->key.size));
 }
 
 const struct target *target_router_next(const struct target *at, struct query *query)
@@ -467,6 +472,20 @@ void target_walk(struct query *query)
     if (at)
         query->error = "ERR router: the targets form a cycle";
     query->target = NULL;
+}
+
+const struct target *target_walk_keys(const struct query *query, const struct resp_arg *keys, uint32_t count,
+                                      const struct target **leaves)
+{
+    const struct target *at = query->target;
+    for (int step = 0; step < WALK_MAX && at && at->kind == TARGET_CLUSTER; step++)
+        at = *at->cluster.root;
+    if (!at || at->kind != TARGET_ROUTER || at->router.ends)
+        return NULL;
+    for (uint32_t i = 0; i < count; i++)
+        leaves[i] =
+            router_leaf(at, router_pick(at->router.router, query->bytes + keys[i].at, keys[i].size));
+    return at;
 }
 
 /* ---- what is below a target ---- */

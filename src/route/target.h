@@ -230,6 +230,11 @@ struct target *target_function(struct target_set *set, int ref, const char *name
  * down (HostListExhausted). Bounded in steps: a cycle gives NULL with an error. */
 void target_walk(struct query *query);
 
+/* The same for many keys of one command, where nothing but one built-in router decides: leaves[i] is where
+ * the walk with keys[i] ends. Returns that router; NULL: each key has to be walked for itself. */
+const struct target *target_walk_keys(const struct query *query, const struct resp_arg *keys, uint32_t count,
+                                      const struct target **leaves);
+
 /* The walk went from a prefix or command to `next`: a function below that knows no way leads to the node's
  * default, if it has one, and then to those above. */
 void target_note_default(const struct target *node, const struct target *next, struct query *query);
