@@ -193,6 +193,49 @@ describe("pipeline", function()
     end
   end)
 
+  -- Keys of a pipeline, or of an MGET, are hashed together, one by one they are not.
+  it("goes to the hosts that its commands go to one by one", function()
+    math.randomseed(11)
+    local keys, sets, gets = {}, {}, {}
+    for i = 1, 500 do
+      local name = ("%d:%s:%d"):format(i, ("k"):rep(math.random(0, 70)), math.random(1e6))
+      keys[i] = i % 5 == 0 and "{" .. i % 7 .. "}" .. name or i % 9 == 0 and ("p%d:%s"):format(i % 4, name) or name
+      sets[i], gets[i] = encode({ "SET", keys[i], i }), encode({ "GET", keys[i] })
+    end
+    keys[1], sets[1], gets[1] = "", encode({ "SET", "", 1 }), encode({ "GET", "" })
+    local hosts = {}
+    for i = 1, 4 do hosts[i] = redis:address({ db = i, identifier = "h" .. i, weight = i }) end
+    for name, router in pairs({
+      ring = { "ketama", hash_tag = "{}" },
+      twemproxy = { "modulus", hash = "md5", compat = "twemproxy" },
+      ["a script's ring"] = [[
+        local ring = nydus.ketama(cluster)
+        return function() return ring end
+      ]],
+      ["rings below prefixes, rings and functions"] = [=[
+        local h = cluster.hosts
+        local small = nydus.ketama({ h[1], h[2] })
+        local big = nydus.ketama(cluster, { to = { [h[3]] = small, [h[4]] = h[1] } })
+        return nydus.prefix{ p1 = small, p2 = h[3], p3 = function() return big end, ["{"] = nydus.modulus(cluster),
+          default = function() return big end }
+      ]=],
+    }) do
+      redis:call("FLUSHALL")
+      local script = type(router) == "string"
+      local client = support.nydus({
+        config = { workers = 1, router = script and "main.lua" or router, hosts = hosts },
+        files = script and { ["main.lua"] = 'local cluster, nydus = ..., require("nydus")\n' .. router },
+      }):client()
+      client:send(table.concat(sets), true)
+      for _ = 1, #keys do assert.equal("OK", (client:read())) end
+      for i = 1, #keys do assert.equal(tostring(i), client:call("GET", keys[i]), name .. ": " .. keys[i]) end
+      client:send(table.concat(gets), true)
+      for i = 1, #keys do assert.equal(tostring(i), (client:read()), name .. ": " .. keys[i]) end
+      local all = client:call("MGET", unpack(keys))
+      for i = 1, #keys do assert.equal(tostring(i), all[i], name .. ": MGET of " .. keys[i]) end
+    end
+  end)
+
   it("does not hold up other clients, while one reads slowly", function()
     local nydus = server(1)
     local slow, quick = nydus:client({ receive_buffer = 4096 }), nydus:client()

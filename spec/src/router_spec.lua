@@ -161,6 +161,47 @@ describe("router", function()
     end)
   end)
 
+  describe("router_text", function()
+    local function in_two_steps(router, key)
+      local text, hash = ffi.new("struct hash_text"), ffi.new("uint32_t[1]")
+      if not C.router_text(router.c, key, #key, text) then return nil end
+      C.hash_md5_many(text, 1, hash)
+      return C.router_pick_hash(router.c, hash[0])
+    end
+    local some = { "", "\0", "k", "a{tag}b", "a{}b", "{tag", ("x"):rep(55), ("x"):rep(56), ("y"):rep(1000) }
+    for i = 1, 200 do some[#some + 1] = keys[i] end
+
+    it("with router_pick_hash picks what router_pick picks, wherever md5 is the hash", function()
+      for _, kind in ipairs({ "modulus", "ketama", "jump", "rendezvous" }) do
+        for _, compat in ipairs(COMPATS) do
+          for _, tag in ipairs({ "", "{}" }) do
+            local options = { compat = compat, hash = "md5", hash_tag = tag ~= "" and tag or nil }
+            local router = routers.new(kind, weighted(1, 2, 3, 1, 1), options)
+            for _, down in ipairs({ -1, 3, 0 }) do
+              if down >= 0 then router:mark(down, false) end
+              for _, key in ipairs(some) do
+                if not (compat == "twemproxy" and key == "") then -- the empty key is not hashed there
+                  assert.equal(router:pick(key), in_two_steps(router, key), kind .. " " .. compat .. " " .. key)
+                end
+              end
+            end
+          end
+        end
+      end
+    end)
+
+    it("leaves to router_pick what it would not make quicker, or what is not hashed", function()
+      assert.is_nil(in_two_steps(routers.new("ketama", 3, { hash = "crc32" }), "k"))
+      assert.is_nil(in_two_steps(routers.new("round_robin", 3, { hash = "md5" }), "k"))
+      assert.is_nil(in_two_steps(routers.new("ketama", 1), "k"))
+      assert.is_nil(in_two_steps(routers.new("ketama", 3, { compat = "twemproxy", hash = "md5" }), ""))
+      local router = routers.new("ketama", 2)
+      router:mark(0, false)
+      router:mark(1, false)
+      assert.is_nil(in_two_steps(router, "k"))
+    end)
+  end)
+
   describe("hash tag", function()
     -- key, what is hashed
     local good = {

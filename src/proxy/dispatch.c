@@ -89,8 +89,8 @@ static void route_ask(const struct target *function, struct query **queries, siz
     for (size_t i = 0; i < asking; i++) {
         if (!asked[i]->target && !asked[i]->error)
             asked[i]->target = target_take_default(function->set, asked[i]);
-        target_walk(asked[i]);
     }
+    target_walk_many(asked, asking);
 }
 
 static const struct target *route_next_function(struct query **queries, size_t count)
@@ -115,8 +115,7 @@ static void route_some(struct query **queries, size_t count)
 
 void dispatch_route(struct query **queries, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        target_walk(queries[i]);
+    target_walk_many(queries, count);
     for (size_t first = 0; first < count; first += ROUTE_BATCH)
         route_some(queries + first, count - first < ROUTE_BATCH ? count - first : ROUTE_BATCH);
 }

@@ -192,6 +192,7 @@ static struct router *router_allocate(const struct router_options *options, cons
     router->strategy = strategies[options->kind];
     router->hash = hash_function_find(options->hash, variant_of(options));
     router->empty_is_zero = options->compat == COMPAT_TWEMPROXY;
+    router->side_by_side = count > 1 && options->hash == HASH_MD5 && router_kind_hashes(options->kind);
     router->count = (uint32_t)count;
     router->members = members_copy(members, count);
     router->group_hosts = xcalloc(count, sizeof *router->group_hosts);
@@ -302,6 +303,23 @@ int router_pick(struct router *router, const char *key, size_t size)
         router_cut_key(router->options.hash_tag, &key, &size);
     }
     return router->strategy->pick(router, key_hash(router, key, size));
+}
+
+bool router_text(const struct router *router, const char *key, size_t size, struct hash_text *text)
+{
+    if (!router->side_by_side || router->live_count == 0 || (size == 0 && router->empty_is_zero)) {
+        return false;
+    }
+    if (router->options.hash_tag[0] && size > 0) {
+        router_cut_key(router->options.hash_tag, &key, &size);
+    }
+    *text = (struct hash_text){.data = size > 0 ? key : "", .size = size};
+    return true;
+}
+
+int router_pick_hash(struct router *router, uint32_t hash)
+{
+    return router->strategy->pick(router, hash);
 }
 
 size_t router_group(const struct router *router, int index, const uint32_t **group)

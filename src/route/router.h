@@ -68,6 +68,11 @@ void router_destroy(struct router *router);
  * no system call. */
 int router_pick(struct router *router, const char *key, size_t size);
 
+/* The same in two steps, for many keys at once. true: `text` is what hash_md5_many has to hash; with that
+ * hash router_pick_hash gives the host, if no host is marked in between. false: router_pick is as quick. */
+bool router_text(const struct router *router, const char *key, size_t size, struct hash_text *text);
+int router_pick_hash(struct router *router, uint32_t hash);
+
 /* Do all keys that come of a pattern, whatever stands for its '*', lie where the
  * pattern itself would as a key? So it is
  * when a hash tag ahead of the star says all, and when keys do not matter. */

@@ -25,6 +25,7 @@ struct router {
     struct member *members; /* own copies of the strings */
     uint32_t count;
     bool empty_is_zero;     /* twemproxy: the empty key has hash 0 */
+    bool side_by_side;      /* its keys are hashed by md5, many at once */
     uint32_t *group_hosts;  /* hosts ordered by identifier, then index */
     struct group { uint32_t first, count; } *groups; /* per host: its part of group_hosts */
 

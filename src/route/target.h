@@ -229,6 +229,8 @@ struct target *target_function(struct target_set *set, int ref, const char *name
  * TARGET_FUNCTION; NULL: no route; a TARGET_ROUTER: every host it knows is
  * down (HostListExhausted). Bounded in steps: a cycle gives NULL with an error. */
 void target_walk(struct query *query);
+/* The same for each of many: keys that meet a router with md5 are hashed side by side. */
+void target_walk_many(struct query **queries, size_t count);
 
 /* The same for many keys of one command, where nothing but one built-in router decides: leaves[i] is where
  * the walk with keys[i] ends. Returns that router; NULL: each key has to be walked for itself. */
