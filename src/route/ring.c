@@ -25,7 +25,7 @@ void ring_deinit(struct ring *ring)
 
 void ring_add(struct ring *ring, const uint32_t *values, uint32_t count, uint32_t owner)
 {
-    uint32_t needed = ring->count + count + 1; /* one for the wrap */
+    uint32_t needed = ring->count + count + RING_STRIDE;
     if (needed > ring->room) {
         ring->room = needed > ring->room * 2 ? needed : ring->room * 2;
         ring->points = xrealloc(ring->points, ring->room * sizeof *ring->points);
@@ -100,6 +100,8 @@ void ring_seal(struct ring *ring, enum ring_tie tie)
 {
     points_sort(ring);
     points_unite(ring, tie);
-    ring->points[ring->count] = (struct ring_point){.value = UINT32_MAX, .owner = ring->points[0].owner};
+    struct ring_point wrap = {.value = UINT32_MAX, .owner = ring->points[0].owner};
+    for (uint32_t i = 0; i < RING_STRIDE; i++)
+        ring->points[ring->count + i] = wrap;
     index_make(ring);
 }
