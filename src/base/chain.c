@@ -8,6 +8,7 @@
 #include "base/chain.h"
 
 #include "base/memory.h"
+#include "base/peak.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -23,12 +24,13 @@ enum chunk_kind {
 
 /* Header included, so that the allocator sees round numbers. */
 static const size_t POOL_SIZE[] = {2 * 1024, 16 * 1024};
-/* Unused chunks kept over a shrink: a few turns' worth. */
+/* Unused chunks that are always kept: a few turns' worth. */
 static const unsigned POOL_KEEP[] = {32, 8};
 
 struct chunk_pool {
     struct chunk *free;
     unsigned count;
+    unsigned least; /* of count, since the last chain_pool_shrink: so many nobody has needed */
 };
 
 /* One per process: a worker has one thread. */
@@ -39,9 +41,11 @@ static struct chunk *pool_get(enum chunk_kind kind)
     struct chunk *chunk = pools[kind].free;
     if (chunk) {
         pools[kind].free = chunk->next;
-        pools[kind].count--;
+        if (--pools[kind].count < pools[kind].least)
+            pools[kind].least = pools[kind].count;
     } else {
         chunk = xmalloc(POOL_SIZE[kind]);
+        peak_took(POOL_SIZE[kind]);
         chunk->data = (char *)(chunk + 1);
         chunk->room = POOL_SIZE[kind] - sizeof *chunk;
         chunk->kind = (uint8_t)kind;
@@ -51,9 +55,6 @@ static struct chunk *pool_get(enum chunk_kind kind)
     chunk->users = 0;
     return chunk;
 }
-
-/* Big pieces that go leave holes in the heap: worth giving back once no more come. */
-static bool big_freed, big_freed_before;
 
 struct shared *shared_create(const char *bytes, size_t size)
 {
@@ -77,7 +78,7 @@ static void chunk_free(struct chunk *chunk)
     if (chunk->kind == CHUNK_SHARED)
         shared_release((struct shared *)(void *)(chunk->data - offsetof(struct shared, bytes)));
     if (chunk->kind >= CHUNK_EXACT) {
-        big_freed = true;
+        peak_gave(chunk->room);
         free(chunk);
         return;
     }
@@ -91,6 +92,7 @@ static struct chunk *chunk_exact(size_t size)
 {
     struct chunk *chunk = xmalloc(sizeof *chunk + size);
     *chunk = (struct chunk){.data = (char *)(chunk + 1), .room = size, .kind = CHUNK_EXACT};
+    peak_took(size);
     return chunk;
 }
 
@@ -143,6 +145,7 @@ static struct chunk *chain_add(struct chain *chain, struct chunk content)
 {
     struct chunk *chunk = xmalloc(sizeof *chunk);
     *chunk = content;
+    peak_took(chunk->room);
     chain_push(chain, chunk);
     chain->size += chunk->end - chunk->start;
     if (!chain->unsent && chunk->end > chunk->start)
@@ -220,20 +223,17 @@ void chain_clear(struct chain *chain)
     *chain = (struct chain){0};
 }
 
-bool chain_pool_shrink(void)
+void chain_pool_shrink(void)
 {
-    bool any = big_freed_before && !big_freed;
-    big_freed_before = big_freed;
-    big_freed = false;
     for (int kind = CHUNK_SMALL; kind <= CHUNK_LARGE; kind++) {
         struct chunk_pool *pool = &pools[kind];
-        while (pool->count > POOL_KEEP[kind]) {
+        for (; pool->least > POOL_KEEP[kind]; pool->least--) {
             struct chunk *chunk = pool->free;
             pool->free = chunk->next;
             pool->count--;
+            peak_gave(POOL_SIZE[kind]);
             free(chunk);
-            any = true;
         }
+        pool->least = pool->count;
     }
-    return any;
 }

@@ -6,7 +6,6 @@
  * replies are in. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -61,6 +60,6 @@ void chain_trim(struct chain *chain);
 /* Frees all. */
 void chain_clear(struct chain *chain);
 
-/* To be called now and then: frees pooled chunks that nobody needs, but for a few. Returns whether
- * so much has been freed, here or before, that the heap should be trimmed. */
-bool chain_pool_shrink(void);
+/* To be called about once a second: frees pooled chunks that nobody has needed
+ * since the last time, but for a few. */
+void chain_pool_shrink(void);

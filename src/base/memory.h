@@ -8,7 +8,7 @@
 void *xmalloc(size_t size) __attribute__((malloc, returns_nonnull));
 void *xcalloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
 void *xrealloc(void *old, size_t size) __attribute__((returns_nonnull));
-/* At a multiple of `alignment`, a power of two; size is a multiple of it, too. */
+/* At a multiple of `alignment`, a power of two. */
 void *xmalloc_aligned(size_t alignment, size_t size)
     __attribute__((malloc, returns_nonnull, alloc_align(1), alloc_size(2)));
 char *xstrdup(const char *text) __attribute__((malloc, returns_nonnull));

@@ -3,17 +3,26 @@
 #include "base/rest.h"
 
 #include "base/memory.h"
+#include "base/peak.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { REST_AHEAD = 16 * 1024 };
 
+static void rest_resize(struct rest *rest, size_t room)
+{
+    peak_gave(rest->room);
+    peak_took(room);
+    rest->room = room;
+    rest->data = xrealloc(rest->data, room);
+}
+
 void rest_keep(struct rest *rest, const char *bytes, size_t size, size_t want)
 {
+    *rest = (struct rest){0};
+    rest_resize(rest, size + (want < REST_AHEAD ? want : REST_AHEAD));
     rest->size = size;
-    rest->room = size + (want < REST_AHEAD ? want : REST_AHEAD);
-    rest->data = xmalloc(rest->room);
     memcpy(rest->data, bytes, size);
 }
 
@@ -22,8 +31,7 @@ size_t rest_make_room(struct rest *rest, size_t want, bool exact, size_t most)
     size_t need = exact ? want : REST_AHEAD;
     if (rest->room - rest->size < need) {
         size_t room = rest->size * 2 + REST_AHEAD;
-        rest->room = exact && room > rest->size + need ? rest->size + need : room;
-        rest->data = xrealloc(rest->data, rest->room);
+        rest_resize(rest, exact && room > rest->size + need ? rest->size + need : room);
     }
     size_t left = rest->room - rest->size, limit = exact ? want : most;
     return left < limit ? left : limit;
@@ -31,10 +39,8 @@ size_t rest_make_room(struct rest *rest, size_t want, bool exact, size_t most)
 
 void rest_append(struct rest *rest, const char *bytes, size_t size)
 {
-    if (rest->room - rest->size < size) {
-        rest->room = rest->size + size + rest->size / 2;
-        rest->data = xrealloc(rest->data, rest->room);
-    }
+    if (rest->room - rest->size < size)
+        rest_resize(rest, rest->size + size + rest->size / 2);
     memcpy(rest->data + rest->size, bytes, size);
     rest->size += size;
 }
@@ -42,5 +48,6 @@ void rest_append(struct rest *rest, const char *bytes, size_t size)
 void rest_drop(struct rest *rest)
 {
     free(rest->data);
+    peak_gave(rest->room);
     *rest = (struct rest){0};
 }

@@ -29,5 +29,5 @@ size_t rest_make_room(struct rest *rest, size_t want, bool exact, size_t most);
 /* Appends bytes that have been read elsewhere. */
 void rest_append(struct rest *rest, const char *bytes, size_t size);
 
-/* Frees it. */
+/* Frees it. Put NULL in `data` before, when a message has left with that. */
 void rest_drop(struct rest *rest);

@@ -3,6 +3,7 @@
 #include "base/slab.h"
 
 #include "base/memory.h"
+#include "base/peak.h"
 
 #include <stdlib.h>
 
@@ -30,7 +31,8 @@ static void block_unlink(struct slab_block **list, struct slab_block *block)
 
 static struct slab_block *block_create(const struct slab *slab)
 {
-    struct slab_block *block = xmalloc_aligned(SLAB_BLOCK, SLAB_BLOCK);
+    struct slab_block *block = xmalloc_aligned(SLAB_BLOCK, SLAB_BLOCK - SLAB_MARGIN);
+    peak_took(SLAB_BLOCK);
     char *object = (char *)(block + 1);
     block->free = object;
     block->idle = slab->room;
@@ -38,6 +40,12 @@ static struct slab_block *block_create(const struct slab *slab)
         *(void **)object = object + slab->size;
     *(void **)object = NULL;
     return block;
+}
+
+static void block_free(struct slab_block *block)
+{
+    peak_gave(SLAB_BLOCK);
+    free(block);
 }
 
 void slab_open(struct slab *slab)
@@ -66,22 +74,20 @@ void slab_unused(struct slab *slab, struct slab_block *block)
 {
     block_unlink(&slab->open, block);
     if (slab->spares == SLAB_SPARES) {
-        free(block);
+        block_free(block);
         return;
     }
     block_link(&slab->spare, block);
     slab->spares++;
 }
 
-bool slab_shrink(struct slab *slab)
+void slab_shrink(struct slab *slab)
 {
-    bool any = slab->spares > SLAB_FEW;
     for (; slab->spares > SLAB_FEW; slab->spares--) {
         struct slab_block *block = slab->spare;
         block_unlink(&slab->spare, block);
-        free(block);
+        block_free(block);
     }
-    return any;
 }
 
 #ifdef SLAB_SINGLE

@@ -8,11 +8,14 @@
  * (J. Bonwick, "The Slab Allocator", USENIX 1994.) */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum { SLAB_BLOCK = 16 * 1024, SLAB_LINE = 64 };
+
+/* What malloc puts around a block: with it, blocks lie close to each other, else with a block's width
+ * between them. */
+enum { SLAB_MARGIN = 16 };
 
 /* Begins a block; its address is a multiple of SLAB_BLOCK. */
 struct slab_block {
@@ -30,7 +33,7 @@ struct slab {
 };
 
 #define SLAB_OF(type)                                                                                        \
-    {.size = sizeof(type), .room = (SLAB_BLOCK - sizeof(struct slab_block)) / sizeof(type)}
+    {.size = sizeof(type), .room = (SLAB_BLOCK - SLAB_MARGIN - sizeof(struct slab_block)) / sizeof(type)}
 
 /* Parts of the two below: no block is open, the first is full, one is not full or not in use any more. */
 void slab_open(struct slab *slab);
@@ -88,5 +91,5 @@ static inline void slab_put(struct slab *slab, void *object)
 }
 #endif
 
-/* Frees blocks that nobody uses, but for one. Returns whether there were any. */
-bool slab_shrink(struct slab *slab);
+/* Frees blocks that nobody uses, but for one. */
+void slab_shrink(struct slab *slab);

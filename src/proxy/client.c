@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/peak.h"
 #include "base/stats.h"
 #include "net/address.h"
 #include "proxy/cluster.h"
@@ -412,12 +413,15 @@ static void client_delist(struct client *client)
         proxy->clients = client->next;
     if (client->next)
         client->next->previous = client->previous;
+    if (proxy->tick_next == client)
+        proxy->tick_next = client->next;
     proxy->client_count--;
 }
 
 struct client *client_create(struct listener *listener, int fd)
 {
     struct client *client = xcalloc(1, sizeof *client);
+    peak_took(sizeof *client);
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on,
                sizeof on); /* fails on a unix socket, and need not be there */
@@ -489,6 +493,7 @@ void client_destroy(struct client *client)
     free(client->name);
     free(client->library);
     free(client->library_version);
+    peak_gave(sizeof *client);
     free(client);
 }
 

@@ -360,7 +360,8 @@ static void intake_input(struct client *client)
     }
     if (used < size && !client->closing && !client->dead)
         intake_keep(client, data + used, size - used, &input->scan);
-    free(owner);
+    input->rest.data = owner;
+    rest_drop(&input->rest);
     free(input);
 }
 

@@ -414,7 +414,8 @@ static void link_consume_input(struct link *link)
     }
     if (used < in.size && stream_is_open(&link->stream))
         rest_keep(&link->in, in.data + used, in.size - used, link->scan.want);
-    free(give);
+    in.data = give;
+    rest_drop(&in);
 }
 
 static void link_readable(struct link *link)

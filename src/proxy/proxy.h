@@ -2,7 +2,6 @@
  * the lists of what is to be written before the loop sleeps again. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-#include "base/set.h"
 #include "proxy/neighbours.h"
 
 #include <ev.h>
@@ -34,8 +33,7 @@ struct errand {
 struct proxy {
     struct ev_loop *loop;
     struct generation *generation; /* the current one */
-    struct host *hosts;            /* registry: all, */
-    struct set host_set;           /* and by fingerprint */
+    struct host *hosts;            /* registry */
     struct alarm *host_watch;      /* is set when a host may have changed; NULL: nobody wants to know */
     double host_news;              /* clock when it was set last, */
     uint32_t host_news_count;      /* and how often in that step of the clock */
@@ -66,6 +64,8 @@ struct proxy {
     double clock; /* seconds this loop has been awake: what deadlines of hosts are measured by */
     double ticked; /* loop time of the janitor's last round */
     uint32_t ticks; /* of the janitor */
+    struct client *tick_next; /* whom it looks at next, */
+    uint64_t tick_share;      /* and at how many in one step */
     ev_timer drain;
     char *scratch; /* PROXY_READ_SIZE bytes: every read lands here first */
     struct request *reloads;              /* they wait for the end of a reload, by link_next */

@@ -46,9 +46,9 @@ void request_put(struct request *request)
     slab_put(&requests, request);
 }
 
-bool request_shrink(void)
+void request_shrink(void)
 {
-    return slab_shrink(&requests);
+    slab_shrink(&requests);
 }
 
 void request_join_cluster(struct request *request, struct cluster *cluster)

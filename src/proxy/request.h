@@ -96,8 +96,8 @@ struct whole {
 /* All zero. */
 struct request *request_get(void);
 void request_put(struct request *request);
-/* Frees memory that requests have had, beyond what a quiet worker needs; true: there was some. */
-bool request_shrink(void);
+/* Frees memory that requests have had, beyond what a quiet worker needs. */
+void request_shrink(void);
 
 /* Says which cluster it is for, and keeps that generation alive until request_put. */
 void request_join_cluster(struct request *request, struct cluster *cluster);
