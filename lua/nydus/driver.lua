@@ -14,12 +14,12 @@ local M = {}
 -- route() is no tail call and no pcall, and what is rare is in functions of
 -- its own: the loop has to compile to a few instructions per query.
 local SOURCE = [[
-local batch, guard, target_t, istype, other, stopped = ...
+local batch, guard, req_t, target_t, cast, istype, other, stopped = ...
 return function(route, name)
   return function()
     for i = batch.cur, batch.count - 1 do
       batch.cur = i
-      local req = batch.views[i].handle
+      local req = cast(req_t, batch.first + i)
       batch.handle = req
       local target = route(req)
       if istype(target_t, target) then
@@ -76,7 +76,8 @@ end
 
 function M.make(route, name)
   local chunk = assert(loadstring(SOURCE, "=nydus.driver"))
-  return chunk(abi.batch, abi.guard, abi.target, ffi.istype, other, stopped)(route, name)
+  local req_t = ffi.typeof("struct nydus_req *")
+  return chunk(abi.batch, abi.guard, req_t, abi.target, ffi.cast, ffi.istype, other, stopped)(route, name)
 end
 
 return M

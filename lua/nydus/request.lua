@@ -25,29 +25,29 @@ local function words_of(...)
   return words
 end
 
--- The fields of req; the view is that of the query whose turn it is.
+-- The fields of req, from the query whose turn it is.
 local function make_fields(names, bits)
   local fields = {}
-  function fields.command(view)
-    return names[view.command]
+  function fields.command(query)
+    return names[query.command.id]
   end
-  function fields.read(view)
-    return band(view.flags, bits.read) ~= 0
+  function fields.read(query) -- query_reads of C
+    return band(query.command.flags, bits.read) ~= 0 and not query.pinned
   end
-  function fields.write(view) -- what is not known to only read may change something
-    return band(view.flags, bits.read) == 0
+  function fields.write(query) -- what is not known to only read may change something
+    return band(query.command.flags, bits.read) == 0 or query.pinned
   end
   for _, name in ipairs({ "admin", "blocking", "pubsub" }) do
     local bit = bits[name]
-    fields[name] = function(view)
-      return band(view.flags, bit) ~= 0
+    fields[name] = function(query)
+      return band(query.command.flags, bit) ~= 0
     end
   end
-  function fields.argc(view) return view.argc end
-  function fields.nkeys(view) return view.nkeys end
-  function fields.size(view) return view.size end
-  function fields.db(view) return view.db end
-  function fields.attempt(view) return view.attempt end
+  function fields.argc(query) return query.argc end
+  function fields.nkeys(query) return query.nkeys end
+  function fields.size(query) return query.size end
+  function fields.db(query) return query.db end
+  function fields.attempt(query) return query.attempt end
   return fields
 end
 
@@ -63,59 +63,60 @@ local function check_string(value, method)
   end
 end
 
--- `current(self)` returns the view of a req that is still good, or raises.
+-- `current(self)` returns the query of a req that is still good, or raises.
 local function make_methods(batch, hashes, current)
   local methods = {}
   local text = ffi.new("struct nydus_text")
   local arg, key, tag, hash, number = batch.arg, batch.key, batch.tag, batch.hash, batch.number
 
   function methods.arg(self, i)
-    local view = current(self)
+    local query = current(self)
     check_number(i, "arg")
-    if not (i >= 0 and i < view.argc and arg(view, i, text)) then -- a NaN is neither >= nor <
+    if not (i >= 0 and i < query.argc and arg(query, i, text)) then -- a NaN is neither >= nor <
       return nil
     end
     return ffi.string(text.bytes, text.size)
   end
 
   function methods.key(self, i)
-    local view = current(self)
+    local query = current(self)
     i = i or 1
     check_number(i, "key")
-    if not (i >= 1 and i <= view.nkeys and key(view, i - 1, text)) then
+    if not (i >= 1 and i <= query.nkeys and key(query, i - 1, text)) then
       return nil
     end
     return ffi.string(text.bytes, text.size)
   end
 
   function methods.prefix(self, prefix)
-    local view = current(self)
+    local query = current(self)
     check_string(prefix, "prefix")
     local size = #prefix
-    return view.nkeys > 0 and view.key_size >= size and C.memcmp(view.key, prefix, size) == 0
+    return query.nkeys > 0 and query.key_size >= size and C.memcmp(query.bytes + query.key_at, prefix, size) == 0
   end
 
   function methods.upto(self, mark)
-    local view = current(self)
+    local query = current(self)
     check_string(mark, "upto")
     if #mark ~= 1 then
       error(("bad argument #1 to 'upto' (one character is expected, got %d)"):format(#mark), 2)
     end
-    local at = C.memchr(view.key, mark:byte(), view.key_size)
+    local begin = query.bytes + query.key_at
+    local at = C.memchr(begin, mark:byte(), query.key_size)
     if at == nil then
       return nil
     end
-    return ffi.string(view.key, ffi.cast("const char *", at) - view.key)
+    return ffi.string(begin, ffi.cast("const char *", at) - begin)
   end
 
   function methods.number(self, behind)
-    local view = current(self)
+    local query = current(self)
     behind = behind or 0
     check_number(behind, "number")
-    if not (behind >= 0 and behind < view.key_size) then -- a NaN is neither
+    if not (behind >= 0 and behind < query.key_size) then -- a NaN is neither
       return nil
     end
-    local found = number(view, behind)
+    local found = number(query, behind)
     if found < 0 then
       return nil
     end
@@ -123,22 +124,22 @@ local function make_methods(batch, hashes, current)
   end
 
   function methods.tag(self)
-    local view = current(self)
-    if view.nkeys == 0 then
+    local query = current(self)
+    if query.nkeys == 0 then
       return nil
     end
-    tag(view, text)
+    tag(query, text)
     return ffi.string(text.bytes, text.size)
   end
 
   function methods.hash(self, name)
-    local view = current(self)
+    local query = current(self)
     local kind = hashes[name or "crc32"]
     if not kind then
       error(("bad argument #1 to 'hash' (there is no hash function '%s'%s)")
         :format(tostring(name), suggest.hint(name, words_of(hashes))), 2)
     end
-    return hash(view, kind)
+    return hash(query, kind)
   end
 
   return methods
@@ -165,7 +166,7 @@ end
 
 local function setup_request(native)
   local batch = abi.batch
-  local views, request_t = batch.views, ffi.typeof("struct nydus_req *")
+  local request_t = ffi.typeof("struct nydus_req *")
 
   local function over(self, level)
     if not ffi.istype(request_t, self) then
@@ -178,7 +179,7 @@ local function setup_request(native)
     if batch.handle ~= self then
       over(self, 3)
     end
-    return views[batch.cur]
+    return batch.queries[batch.cur]
   end
 
   local fields = make_fields(command_names(native), native.flags())
@@ -187,7 +188,6 @@ local function setup_request(native)
     methods[name] = method
   end
   local client_t = ffi.typeof("struct nydus_client *")
-  local has_client = batch.has_client
 
   ffi.metatype("struct nydus_req", {
     __index = function(self, name)
@@ -200,16 +200,16 @@ local function setup_request(native)
       end
       local field = fields[name]
       if field then
-        return field(views[batch.cur])
+        return field(batch.queries[batch.cur])
       elseif name == "client" then
-        return has_client(views[batch.cur]) and ffi.cast(client_t, self) or nil
+        return batch.queries[batch.cur].client ~= nil and ffi.cast(client_t, self) or nil
       end
       local hint = suggest.hint(name, words_of(fields, methods, { client = true }))
       error(("a request has no field '%s'%s"):format(tostring(name), hint), 2)
     end,
     __newindex = refuse_write("request"),
     __tostring = function(self)
-      return batch.handle == self and "request " .. fields.command(views[batch.cur]) or "request (over)"
+      return batch.handle == self and "request " .. fields.command(batch.queries[batch.cur]) or "request (over)"
     end,
   })
 end
@@ -221,9 +221,9 @@ local CLIENT_FIELDS = { slot = true, id = true, addr = true, name = true, user =
 local function make_slot(batch, current)
   local slots, slotted = {}, batch.slotted
   return slots, function(self, name)
-    local view = current(self)
+    local query = current(self)
     check_string(name, "slot")
-    local id = slotted(view)
+    local id = slotted(query)
     local own = slots[id]
     if not own then
       own = {}
@@ -240,25 +240,28 @@ end
 
 local function setup_client(native)
   local batch = abi.batch
-  local views, request_t = batch.views, ffi.typeof("struct nydus_req *")
+  local request_t = ffi.typeof("struct nydus_req *")
   local facts = ffi.new("struct nydus_facts")
-  local ask, user = batch.client, batch.user
+  local ask, user, id = batch.client, batch.user, batch.client_id
 
-  -- As decisions are made by it, it has a way of its own, without the rest.
-  local function user_name(view)
-    local name = user(view)
-    if name == nil then
-      return nil
-    end
-    return ffi.string(name)
-  end
-
+  -- What decisions are made by, without the rest.
+  local quick = {
+    id = function(query)
+      local number = id(query)
+      return number > 0 and number or nil
+    end,
+    user = function(query)
+      local name = user(query)
+      if name == nil then
+        return nil
+      end
+      return ffi.string(name)
+    end,
+    db = function(query) return query.db end,
+  }
   local fields = {
-    id = function() return facts.id end,
     addr = function() return ffi.string(facts.address) end,
     name = function() return facts.name ~= nil and ffi.string(facts.name) or nil end,
-    user = user_name, -- looked for above
-    db = function(view) return view.db end,
     listen = function() return ffi.string(facts.listen) end,
   }
 
@@ -269,7 +272,7 @@ local function setup_client(native)
     elseif batch.handle ~= ffi.cast(request_t, self) then
       error("request is over", 3)
     end
-    return views[batch.cur]
+    return batch.queries[batch.cur]
   end)
   native.slots(slots)
 
@@ -280,17 +283,19 @@ local function setup_client(native)
       elseif batch.handle ~= ffi.cast(request_t, self) then
         error("request is over", 2)
       end
-      local field = fields[name]
+      local query, field = batch.queries[batch.cur], quick[name]
+      if field then
+        local value = field(query) -- no tail call: those are not compiled
+        return value
+      end
+      field = fields[name]
       if not field then
         local hint = suggest.hint(name, words_of(CLIENT_FIELDS))
         error(("a client has no field '%s'%s"):format(tostring(name), hint), 2)
+      elseif not ask(query, facts) then
+        return nil -- it has left, and a flow goes on
       end
-      local view = views[batch.cur]
-      if name == "user" then
-        return user_name(view)
-      end
-      ask(view, facts)
-      return field(view)
+      return field()
     end,
     __newindex = refuse_write("client"),
     __tostring = function() return "client" end,

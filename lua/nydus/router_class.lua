@@ -176,9 +176,9 @@ end
 local function args_of(req)
   local args, batch = {}, abi.batch
   local text = ffi.new("struct nydus_text")
-  local view = batch.views[batch.cur]
+  local query = batch.queries[batch.cur]
   for i = 1, math.min(req.argc - 1, MAX_ARGS) do
-    batch.arg(view, i, text)
+    batch.arg(query, i, text)
     args[i] = ffi.string(text.bytes, math.min(tonumber(text.size), MAX_SIZE))
   end
   return args

@@ -160,16 +160,18 @@ describe("a flow", function()
 
   it("answers now and goes on, and its client may leave", function()
     local nydus = flow([[if req.read then return req:send(h[1]) end
+      local client = req.client
       req:reply(nydus.status("LATER"))
       local twice, message = pcall(req.reply, req, "again")
       nydus.sleep(0.03)
-      nydus.call(h[1], "RPUSH", "seen", req:key(), req:arg(2), tostring(req.client), message)
+      nydus.call(h[1], "RPUSH", "seen", req:key(), req:arg(2), tostring(req.client), message,
+        ("%s %s %s %s"):format(client.id, client.user, client.addr, client.name))
       req:send(h[1])]], hosts)
     local client = nydus:client()
     assert.equal("LATER", client:call("SET", "behind", "v"))
     client:close()
     support.wait_until(function() return hosts[1]:call("GET", "behind") == "v" end)
-    assert.same({ "behind", "v", "nil", "the request has been answered already" },
+    assert.same({ "behind", "v", "nil", "the request has been answered already", "nil nil nil nil" },
       hosts[1]:call("LRANGE", "seen", 0, -1))
   end)
 

@@ -68,9 +68,25 @@ bool dispatch_find_keys(struct request *request, const struct resp_request *scan
 
 /* ---- routing ---- */
 
-/* Asks one function for all the queries that stand at it, then walks them on. A query that has been at
- * ROUTE_ROUNDS functions before goes no further; how many others the batch meets does not matter. */
-static void route_ask(const struct target *function, struct query **queries, size_t count, uint8_t *rounds)
+static bool is_function(const struct target *target)
+{
+    return target && target->kind == TARGET_FUNCTION;
+}
+
+/* Asks one function for queries that all stand at it, then walks them on. */
+static void route_ask(const struct target *function, struct query **queries, size_t count)
+{
+    function->set->decide(function->set->context, function, queries, count);
+    for (size_t i = 0; i < count; i++)
+        if (!queries[i]->target && !queries[i]->error)
+            queries[i]->target = target_take_default(function->set, queries[i]);
+    target_walk_many(queries, count);
+}
+
+/* The same for those of the queries that stand at it. A query that has been at ROUTE_ROUNDS functions before
+ * goes no further; how many others the batch meets does not matter. */
+static void route_ask_some(const struct target *function, struct query **queries, size_t count,
+                           uint8_t *rounds)
 {
     struct query *asked[ROUTE_BATCH];
     size_t asking = 0;
@@ -85,39 +101,61 @@ static void route_ask(const struct target *function, struct query **queries, siz
         }
     }
     if (asking)
-        function->set->decide(function->set->context, function, asked, asking);
-    for (size_t i = 0; i < asking; i++) {
-        if (!asked[i]->target && !asked[i]->error)
-            asked[i]->target = target_take_default(function->set, asked[i]);
-    }
-    target_walk_many(asked, asking);
+        route_ask(function, asked, asking);
 }
 
 static const struct target *route_next_function(struct query **queries, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (queries[i]->target && queries[i]->target->kind == TARGET_FUNCTION)
+        if (is_function(queries[i]->target))
             return queries[i]->target;
     return NULL;
 }
 
-/* Asks until nothing stands at a function any more; at most ROUTE_BATCH queries. */
-static void route_some(struct query **queries, size_t count)
+/* Asks until nothing stands at a function any more; at most ROUTE_BATCH queries, which have been at `round`
+ * functions. */
+static void route_some(struct query **queries, size_t count, uint8_t round)
 {
     const struct target *function = route_next_function(queries, count);
     if (!function)
         return;
     uint8_t rounds[ROUTE_BATCH]; /* functions that each query has been at */
-    memset(rounds, 0, count);
+    memset(rounds, round, count);
     for (; function; function = route_next_function(queries, count))
-        route_ask(function, queries, count, rounds);
+        route_ask_some(function, queries, count, rounds);
+}
+
+/* The function that all of them stand at, or NULL: mostly that of a cluster whose script is one function.
+ * To ask it at once saves 50 instructions per query. */
+static const struct target *route_common_function(struct query **queries, size_t count)
+{
+    const struct target *function = count ? queries[0]->target : NULL;
+    if (!is_function(function))
+        return NULL;
+    for (size_t i = 1; i < count; i++)
+        if (queries[i]->target != function)
+            return NULL;
+    return function;
+}
+
+/* Can the walk come to a function? Where none is, that is not looked for: 8 instructions less per query. */
+static bool meets_functions(const struct target *target)
+{
+    return !target || !target->set || target->set->functions;
 }
 
 void dispatch_route(struct query **queries, size_t count)
 {
-    target_walk_many(queries, count);
-    for (size_t first = 0; first < count; first += ROUTE_BATCH)
-        route_some(queries + first, count - first < ROUTE_BATCH ? count - first : ROUTE_BATCH);
+    const struct target *function = route_common_function(queries, count);
+    bool more = function || (count && meets_functions(queries[0]->target));
+    if (function)
+        route_ask(function, queries, count);
+    else
+        target_walk_many(queries, count);
+    for (size_t first = 0; more && first < count; first += ROUTE_BATCH) {
+        size_t here = count - first < ROUTE_BATCH ? count - first : ROUTE_BATCH;
+        route_some(queries + first, here, function != NULL);
+    }
 }
 
 /* The first item of a transparent action, or NULL. */

@@ -130,8 +130,9 @@ void decider_describe(struct decider *decider, const char *name, int status, int
 static void batch_fill(struct decider *decider, struct query **queries, size_t count)
 {
     struct nydus_batch *batch = decider->batch;
-    for (size_t i = 0; i < count; i++)
-        view_fill(&batch->views[i], queries[i], ++decider->next_handle);
+    batch->queries = (const struct nydus_query *const *)queries; /* as view_of */
+    batch->first = decider->next_handle + 1;
+    decider->next_handle += count;
     batch->cur = 0;
     batch->count = (int32_t)count;
 }
@@ -172,20 +173,27 @@ static void batch_refuse(struct decider *decider, const struct target *function,
     }
 }
 
-static void batch_run(struct decider *decider, const struct target *function, struct query **queries)
+/* Asks about the queries from batch->cur on; the status of the call. */
+static int batch_call(struct decider *decider, const struct target *function)
+{
+    struct nydus_batch *batch = decider->batch;
+    struct state *state = decider->state;
+    lua_rawgeti(state->L, LUA_REGISTRYINDEX, function->function.ref);
+    int status = state_call(state, 0, 0, &batch->cur, GUARD_STEP_LIMIT);
+    batch->handle = NULL;
+    return status;
+}
+
+/* The call ended early, with that status; goes on. Returns how many quarantine_asked has not heard of. */
+static uint32_t batch_go_on(struct decider *decider, const struct target *function, struct query **queries,
+                            int status)
 {
     struct nydus_batch *batch = decider->batch;
     struct state *state = decider->state;
     int stops = 0;
-    bool again = false; /* the query at cur has been asked twice */
     int32_t failed = -1, asked = 0;
-    while (batch->cur < batch->count) {
-        lua_rawgeti(state->L, LUA_REGISTRYINDEX, function->function.ref);
-        int status = state_call(state, 0, 0, &batch->cur, GUARD_STEP_LIMIT);
-        batch->handle = NULL;
-        if (!status)
-            break;
-        again = batch->cur == failed;
+    for (; status; status = batch->cur < batch->count ? batch_call(decider, function) : 0) {
+        bool again = batch->cur == failed; /* the query has been asked twice */
         failed = batch->cur;
         if (status == LUA_ERRMEM && !state->stopped) {
             lua_settop(state->L, 0);
@@ -199,14 +207,23 @@ static void batch_run(struct decider *decider, const struct target *function, st
         asked = failed + 1;
         if (batch_error(decider, function, status, queries)) {
             batch_pass_on(decider);
-            return;
+            return 0;
         }
         if (stops == DECIDE_STOPS) {
             batch_refuse(decider, function, queries);
-            return;
+            return 0;
         }
     }
-    quarantine_asked(decider->owner, (uint32_t)(batch->count - asked), decider->now);
+    return (uint32_t)(batch->count - asked);
+}
+
+static void batch_run(struct decider *decider, const struct target *function, struct query **queries)
+{
+    uint32_t asked = (uint32_t)decider->batch->count;
+    int status = batch_call(decider, function);
+    if (status)
+        asked = batch_go_on(decider, function, queries, status);
+    quarantine_asked(decider->owner, asked, decider->now);
 }
 
 /* A function of a cluster that names its own cluster would be asked again, without end. */
@@ -218,24 +235,29 @@ static bool leads_back(const struct target *next, const struct target *function)
     return root == function;
 }
 
+static void query_refuse(struct decider *decider, const struct target *function, struct query *query)
+{
+    char text[512];
+    snprintf(text, sizeof text, "%s: returned its own cluster, which would ask it again",
+             function->function.name);
+    query_fail(decider, query, text);
+    quarantine_failed(decider->owner, false, query->error);
+}
+
 static void batch_take(struct decider *decider, const struct target *function, struct query **queries,
                        size_t count)
 {
     const int32_t *out = decider->batch->out;
+    struct target *const *targets = decider->set->targets;
+    uint32_t known = decider->set->count;
     for (size_t i = 0; i < count; i++) {
         struct query *query = queries[i];
-        if (out[i] == NYDUS_LOOSE)
-            query->target = decider->loose[i];
-        else if (out[i] < 0 || (uint32_t)out[i] >= decider->set->count)
-            query->target = NULL;
-        else
-            query->target = decider->set->targets[out[i]];
-        if (query->target && leads_back(query->target, function)) {
-            char text[512];
-            snprintf(text, sizeof text, "%s: returned its own cluster, which would ask it again",
-                     function->function.name);
-            query_fail(decider, query, text);
-            quarantine_failed(decider->owner, false, query->error);
+        if ((uint32_t)out[i] < known) {
+            query->target = targets[out[i]];
+            if (query->target->kind == TARGET_CLUSTER && leads_back(query->target, function))
+                query_refuse(decider, function, query);
+        } else {
+            query->target = out[i] == NYDUS_LOOSE ? decider->loose[i] : NULL;
         }
     }
 }
@@ -268,13 +290,34 @@ static void pass_on(struct decider *decider, struct query **queries, size_t coun
         queries[i]->target = decider->owner->root;
 }
 
-/* For how many such batches the time of this one counts; 0: it is not taken. Two looks at the clock take as
- * long as a decision: of small batches one in DECIDE_TIMED stands for the others. */
-static uint32_t timing_weight(struct decider *decider, size_t count)
+/* For how many batches the time of this one stands, with those before it; 0: it is not taken. Two looks at
+ * the clock take as long as four decisions. */
+static uint32_t timing_weight(struct decider *decider)
 {
-    if (count >= DECIDE_TIMED)
-        return 1;
-    return decider->untimed++ % DECIDE_TIMED == 0 ? DECIDE_TIMED : 0;
+    if (++decider->untimed < decider->timed_after)
+        return 0;
+    uint32_t weight = decider->timed_after ? decider->timed_after : 1; /* the first stands for itself */
+    decider->timed_after = DECIDE_TIMED;
+    decider->untimed = 0;
+    return weight;
+}
+
+static void decide_some(struct decider *decider, const struct target *function, struct query **queries,
+                        size_t count)
+{
+    uint32_t weight = timing_weight(decider);
+    uint64_t begun = 0;
+    if (weight)
+        begun = decider->now = clock_ns();
+    batch_fill(decider, queries, count);
+    batch_run(decider, function, queries);
+    batch_take(decider, function, queries, count);
+    decider->counters.batches++;
+    decider->counters.queries += count;
+    stats->script_batches++;
+    stats->router_requests += count;
+    if (weight)
+        stats->router_ns += (clock_ns() - begun) * weight;
 }
 
 void decide(void *context, const struct target *function, struct query **queries, size_t count)
@@ -285,24 +328,11 @@ void decide(void *context, const struct target *function, struct query **queries
     scrap_turn(&decider->scrap, turn_now(decider));
     if (decider->set->left_count)
         forget_clients(decider);
-    for (size_t first = 0; first < count; first += NYDUS_BATCH) {
-        size_t here = count - first < NYDUS_BATCH ? count - first : NYDUS_BATCH;
-        if (quarantine_retired(function)) {
-            pass_on(decider, queries + first, here);
-            continue;
-        }
-        uint32_t weight = timing_weight(decider, here);
-        uint64_t begun = weight ? clock_ns() : 0;
-        if (weight)
-            decider->now = begun;
-        batch_fill(decider, queries + first, here);
-        batch_run(decider, function, queries + first);
-        batch_take(decider, function, queries + first, here);
-        decider->counters.batches++;
-        decider->counters.queries += here;
-        stats->script_batches++;
-        stats->router_requests += here;
-        if (weight)
-            stats->router_ns += (clock_ns() - begun) * weight;
+    for (size_t here; count; queries += here, count -= here) {
+        here = count < NYDUS_BATCH ? count : NYDUS_BATCH;
+        if (quarantine_retired(function))
+            pass_on(decider, queries, here);
+        else
+            decide_some(decider, function, queries, here);
     }
 }

@@ -22,7 +22,8 @@ struct decider {
     struct cluster *owner; /* whose script runs, or was the last to run */
     bool spare;            /* and that for the fallback */
     uint64_t now;          /* clock_ns, some batches ago */
-    uint32_t untimed;      /* counts small batches */
+    uint32_t untimed;      /* batches since the last whose time was taken; */
+    uint32_t timed_after;  /* that of so many is next */
     struct nydus_batch *batch;
     int slots;            /* the Lua table of what scripts keep for clients, by client id; 0: none yet */
     uint64_t next_handle; /* never used twice, never 0 */

@@ -350,9 +350,10 @@ static void batch_enter(struct flow *flow)
         return;
     struct request *request = flow->whole.request;
     flow->query.client = request ? request_client(request) : NULL;
-    batch->views[NYDUS_BATCH] = flow->view;
-    batch->cur = NYDUS_BATCH;
-    batch->handle = flow->view.handle;
+    batch->flow = view_of(&flow->query);
+    batch->queries = &batch->flow;
+    batch->cur = 0;
+    batch->handle = (struct nydus_req *)(uintptr_t)flow->handle;
 }
 
 /* Its client may have left, or has: what it is about to wait for is not sent. */
@@ -544,7 +545,6 @@ static struct flow *flow_begin(const struct program *program, struct request *re
     flow->query = request->query;
     flow->multiple = request->multiple;
     flow->arrived = request->arrived;
-    view_fill(&flow->view, &flow->query, flow->handle);
     struct client *client = request_client(request);
     if (client) {
         bool reads = request->query.command->flags & COMMAND_READONLY;

@@ -55,10 +55,9 @@ struct flow {
     bool leaving;   /* its client may have left: the next wait ends it */
     bool cancelled; /* to be ended as soon as it does not run */
     uint64_t handle;
-    struct query query;     /* what it was asked; its bytes are in small, the request's, or in memory */
-    struct nydus_view view; /* the same for Lua */
-    bool multiple;          /* its keys are routed one by one */
-    uint64_t arrived;       /* as the request's */
+    struct query query; /* what it was asked; its bytes are in small, the request's, or in memory */
+    bool multiple;      /* its keys are routed one by one */
+    uint64_t arrived;   /* as the request's */
     char *memory;
     struct cluster *cluster; /* what it sends is this one's; it keeps the generation, unless it is a task */
     struct sending *sendings; /* not answered, or not asked for yet */

@@ -145,47 +145,74 @@ struct outer {
     bool full;
 };
 
-static struct outer state_enter(struct state *state, const int32_t *step, int32_t milliseconds)
+static inline void state_enter(struct state *state, const int32_t *step, int32_t milliseconds)
 {
-    const struct outer outer = {.guard = guard, .full = state->full};
-    if (!outer.guard.limit)
-        state_weigh(state);
     state->limited = true;
     state->c_stack = __builtin_frame_address(0);
     state->full = false;
     state->running = true;
     guard_enter(step, milliseconds);
-    return outer;
+}
+
+/* The same where no Lua runs. */
+static inline void state_begin(struct state *state, const int32_t *step, int32_t milliseconds)
+{
+    if (state->interpreted || state->used > state->limit - state->limit / 16)
+        state_weigh(state);
+    else
+        state->allowed = state->limit;
+    state_enter(state, step, milliseconds);
 }
 
 /* Lua has returned with that status. */
-static int state_leave(struct state *state, const struct outer *outer, int status)
+static inline int state_leave(struct state *state, int status)
 {
     state->stopped = guard_leave();
-    state->limited = state->running = outer->guard.limit;
-    if (state->full) {
-        state->stopped = false;
-        status = status && status != LUA_YIELD ? LUA_ERRMEM : status;
-    }
-    if (outer->guard.limit) {
-        state->full = outer->full;
-        guard_enter(outer->guard.step, outer->guard.limit);
-        guard.stop |= outer->guard.stop;
-    }
+    state->limited = state->running = false;
+    if (__builtin_expect(!state->full, 1))
+        return status;
+    state->stopped = false;
+    return status && status != LUA_YIELD ? LUA_ERRMEM : status;
+}
+
+static void state_return(struct state *state, const struct outer *outer)
+{
+    state->limited = state->running = true;
+    state->full = outer->full;
+    guard_enter(outer->guard.step, outer->guard.limit);
+    guard.stop |= outer->guard.stop;
+}
+
+static int __attribute__((noinline)) state_call_inside(struct state *state, int arguments, int results,
+                                                       const int32_t *step, int32_t milliseconds)
+{
+    const struct outer outer = {.guard = guard, .full = state->full};
+    state_enter(state, step, milliseconds);
+    int status = state_leave(state, lua_pcall(state->L, arguments, results, 0));
+    state_return(state, &outer);
     return status;
 }
 
 int state_call(struct state *state, int arguments, int results, const int32_t *step, int32_t milliseconds)
 {
-    const struct outer outer = state_enter(state, step, milliseconds);
-    return state_leave(state, &outer, lua_pcall(state->L, arguments, results, 0));
+    if (__builtin_expect(guard.limit, 0))
+        return state_call_inside(state, arguments, results, step, milliseconds);
+    state_begin(state, step, milliseconds);
+    return state_leave(state, lua_pcall(state->L, arguments, results, 0));
 }
 
 int state_resume(struct state *state, lua_State *coroutine, int arguments, int32_t milliseconds)
 {
     static const int32_t no_step;
-    const struct outer outer = state_enter(state, &no_step, milliseconds);
-    return state_leave(state, &outer, lua_resume(coroutine, arguments));
+    const struct outer outer = {.guard = guard, .full = state->full};
+    if (outer.guard.limit)
+        state_enter(state, &no_step, milliseconds);
+    else
+        state_begin(state, &no_step, milliseconds);
+    int status = state_leave(state, lua_resume(coroutine, arguments));
+    if (outer.guard.limit)
+        state_return(state, &outer);
+    return status;
 }
 
 const char *state_error(struct state *state)

@@ -10,9 +10,34 @@
 
 #include <string.h>
 
-static bool view_arg(const struct nydus_view *view, uint32_t i, struct nydus_text *text)
+#define SAME(type, field, own)                                                                         \
+    _Static_assert(offsetof(struct type, field) == offsetof(struct nydus_##type, own) &&               \
+                       sizeof(((struct type *)0)->field) == sizeof(((struct nydus_##type *)0)->own),   \
+                   "struct " #type " and struct nydus_" #type " differ in " #field)
+SAME(command, name, name);
+SAME(command, flags, flags);
+SAME(command, id, id);
+SAME(query, command, command);
+SAME(query, client, client);
+SAME(query, bytes, bytes);
+SAME(query, size, size);
+SAME(query, argc, argc);
+SAME(query, nkeys, nkeys);
+SAME(query, key.at, key_at);
+SAME(query, key.size, key_size);
+SAME(query, db, db);
+SAME(query, attempt, attempt);
+SAME(query, pinned, pinned);
+
+/* What Lua hands back is the query that it was given. */
+static const struct query *query_of(const struct nydus_query *seen)
 {
-    const struct query *query = view->query;
+    return (const struct query *)seen;
+}
+
+static bool view_arg(const struct nydus_query *seen, uint32_t i, struct nydus_text *text)
+{
+    const struct query *query = query_of(seen);
     struct resp_arg arg;
     if (i >= query->argc || resp_args(query->bytes, query->size, i, 1, &arg) != 1)
         return false;
@@ -32,36 +57,40 @@ static bool view_later_key(const struct query *query, uint32_t i, struct nydus_t
     return true;
 }
 
-static bool view_key(const struct nydus_view *view, uint32_t i, struct nydus_text *text)
+static bool view_key(const struct nydus_query *seen, uint32_t i, struct nydus_text *text)
 {
-    if (i >= view->nkeys)
+    const struct query *query = query_of(seen);
+    if (i >= query->nkeys)
         return false;
     if (i > 0)
-        return view_later_key(view->query, i, text);
-    *text = (struct nydus_text){view->key, view->key_size};
+        return view_later_key(query, i, text);
+    *text = (struct nydus_text){query_key(query), query->key.size};
     return true;
 }
 
-static void view_tag(const struct nydus_view *view, struct nydus_text *text)
+static void view_tag(const struct nydus_query *seen, struct nydus_text *text)
 {
-    *text = (struct nydus_text){view->key, view->key_size};
-    const char *end = view->key + view->key_size;
-    const char *open = view->key_size ? memchr(view->key, '{', view->key_size) : NULL;
+    const struct query *query = query_of(seen);
+    const char *key = query_key(query), *end = key + query->key.size;
+    *text = (struct nydus_text){key, query->key.size};
+    const char *open = query->key.size ? memchr(key, '{', query->key.size) : NULL;
     const char *close = open ? memchr(open + 1, '}', (size_t)(end - open - 1)) : NULL;
     if (close && close > open + 1)
         *text = (struct nydus_text){open + 1, (size_t)(close - open - 1)};
 }
 
-static uint32_t view_hash(const struct nydus_view *view, int32_t kind)
+static uint32_t view_hash(const struct nydus_query *seen, int32_t kind)
 {
-    return hash_key((enum hash_kind)kind, HASH_PLAIN, view->key, view->key_size);
+    const struct query *query = query_of(seen);
+    return hash_key((enum hash_kind)kind, HASH_PLAIN, query_key(query), query->key.size);
 }
 
-static double view_number(const struct nydus_view *view, uint32_t behind)
+static double view_number(const struct nydus_query *seen, uint32_t behind)
 {
-    if (behind >= view->key_size)
+    const struct query *query = query_of(seen);
+    if (behind >= query->key.size)
         return -1;
-    const char *at = view->key + behind, *end = view->key + view->key_size;
+    const char *at = query_key(query) + behind, *end = query_key(query) + query->key.size;
     while (at < end && (*at < '0' || *at > '9'))
         at++;
     if (at == end)
@@ -72,26 +101,24 @@ static double view_number(const struct nydus_view *view, uint32_t behind)
     return number;
 }
 
-static const char *view_user(const struct nydus_view *view)
+static const char *view_user(const struct nydus_query *seen)
 {
-    const struct query *query = view->query;
+    const struct query *query = query_of(seen);
     return query->client ? login_name(query->client) : NULL;
 }
 
-static bool view_has_client(const struct nydus_view *view)
+static double view_client_id(const struct nydus_query *seen)
 {
-    const struct query *query = view->query;
-    return query->client != NULL;
+    const struct query *query = query_of(seen);
+    return query->client ? (double)query->client->id : 0;
 }
 
-static bool view_client(const struct nydus_view *view, struct nydus_facts *facts)
+static bool view_client(const struct nydus_query *seen, struct nydus_facts *facts)
 {
     static char address[128]; /* one thread, and copied by Lua at once */
-    const struct query *query = view->query;
-    const struct client *client = query->client;
+    const struct client *client = query_of(seen)->client;
     if (!client)
         return false;
-    facts->id = (double)client->id;
     facts->address = client_address(client, address, sizeof address);
     facts->name = client->name;
     facts->user = login_name(client);
@@ -99,13 +126,13 @@ static bool view_client(const struct nydus_view *view, struct nydus_facts *facts
     return true;
 }
 
-static double view_slotted(const struct nydus_view *view)
+static double view_slotted(const struct nydus_query *seen)
 {
-    const struct query *query = view->query;
-    if (!query->client)
+    struct client *client = query_of(seen)->client;
+    if (!client)
         return 0;
-    query->client->slotted = true;
-    return (double)query->client->id;
+    client->slotted = true;
+    return (double)client->id;
 }
 
 void view_setup(struct nydus_batch *batch)
@@ -117,21 +144,6 @@ void view_setup(struct nydus_batch *batch)
     batch->number = view_number;
     batch->user = view_user;
     batch->client = view_client;
-    batch->has_client = view_has_client;
+    batch->client_id = view_client_id;
     batch->slotted = view_slotted;
-}
-
-void view_fill(struct nydus_view *view, const struct query *query, uint64_t handle)
-{
-    view->handle = (struct nydus_req *)(uintptr_t)handle;
-    view->query = query;
-    view->key = query->bytes + query->key.at;
-    view->key_size = query->nkeys ? query->key.size : 0;
-    view->nkeys = query->nkeys;
-    view->argc = query->argc;
-    view->size = query->size;
-    view->flags = query->command->flags & ~(query->pinned ? COMMAND_READONLY : 0U);
-    view->command = query->command->id;
-    view->db = query->db;
-    view->attempt = query->attempt;
 }

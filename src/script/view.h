@@ -1,11 +1,14 @@
-/* Views: the queries of a batch as Lua reads them. */
+/* Views: a query as Lua reads it, which is in place (struct nydus_query), and
+ * what it asks beyond the fields. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include "route/query.h"
 #include "script/abi.h"
 
-/* Puts what views are asked into the batch. */
+/* Puts what is asked about queries into the batch. */
 void view_setup(struct nydus_batch *batch);
 
-/* handle: a number that no other view ever has. */
-void view_fill(struct nydus_view *view, const struct query *query, uint64_t handle);
+static inline const struct nydus_query *view_of(const struct query *query)
+{
+    return (const struct nydus_query *)query;
+}
