@@ -37,6 +37,14 @@ size_t rest_make_room(struct rest *rest, size_t want, bool exact, size_t most)
     return left < limit ? left : limit;
 }
 
+size_t rest_take(struct rest *rest, char *behind)
+{
+    size_t size = rest->size;
+    memcpy(behind - size, rest->data, size);
+    rest_drop(rest);
+    return size;
+}
+
 void rest_append(struct rest *rest, const char *bytes, size_t size)
 {
     if (rest->room - rest->size < size)

@@ -26,6 +26,12 @@ void rest_keep(struct rest *rest, const char *bytes, size_t size, size_t want);
  * is missing, else as much as there is room. */
 size_t rest_make_room(struct rest *rest, size_t want, bool exact, size_t most);
 
+/* Puts a rest in front of what is read next, for which there are REST_SHORT bytes; frees its memory and
+ * returns its size. To read on behind it where it was, where there is little room, would leave the next rest:
+ * a third of all reads did so at depth 16 with values of 1 KB. */
+enum { REST_SHORT = 4 * 1024 };
+size_t rest_take(struct rest *rest, char *behind);
+
 /* Appends bytes that have been read elsewhere. */
 void rest_append(struct rest *rest, const char *bytes, size_t size);
 

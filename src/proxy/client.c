@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/client.h"
 
+#include "base/block.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/peak.h"
@@ -139,11 +140,11 @@ static void client_keep(struct client *client, struct request *request, const st
     client->kept += reply->size;
     if (reply->size <= REQUEST_SMALL_REPLY) {
         memcpy(request->reply.small, reply->bytes, reply->size);
-    } else if (reply->give && *reply->give) {
+    } else if (reply->size >= CLIENT_TAKE && reply->give && *reply->give) {
         request->reply.large = *reply->give;
         *reply->give = NULL;
     } else {
-        request->reply.large = xmalloc(reply->size);
+        request->reply.large = block_get(reply->size);
         memcpy(request->reply.large, reply->bytes, reply->size);
     }
 }

@@ -377,7 +377,8 @@ enum intake_status intake_read(struct client *client)
     size_t got, room = PROXY_READ_SIZE;
     struct input *input = client->input;
     char *into = client->proxy->scratch;
-    if (input) {
+    bool stays = input && (input->rest.size > REST_SHORT || input_lacks_bulk(input));
+    if (stays) {
         room = rest_make_room(&input->rest, input->scan.want, input_lacks_bulk(input), PROXY_READ_SIZE);
         into = input->rest.data + input->rest.size;
     }
@@ -385,12 +386,20 @@ enum intake_status intake_read(struct client *client)
     if (status != STREAM_OK)
         return status == STREAM_AGAIN ? INTAKE_OK : status == STREAM_END ? INTAKE_END : INTAKE_BROKEN;
     stats->input_bytes += got;
-    if (input) {
+    if (stays) {
         input->rest.size += got;
         intake_input(client);
         return INTAKE_OK;
     }
     struct resp_request scan = {0};
+    if (input) {
+        size_t before = rest_take(&input->rest, into);
+        scan = input->scan;
+        into -= before;
+        got += before;
+        free(input);
+        client->input = NULL;
+    }
     size_t used = intake_commands(client, &scan, into, got, NULL);
     if (used < got && !client->closing && !client->dead)
         intake_keep(client, into + used, got - used, &scan);

@@ -422,7 +422,8 @@ static void link_readable(struct link *link)
 {
     size_t got, room = PROXY_READ_SIZE;
     char *into = link->proxy->scratch;
-    if (link->in.size) {
+    bool stays = link->in.size > REST_SHORT || link_lacks_bulk(link);
+    if (stays) {
         room = rest_make_room(&link->in, link->scan.want, link_lacks_bulk(link), PROXY_READ_SIZE);
         into = link->in.data + link->in.size;
     }
@@ -439,10 +440,15 @@ static void link_readable(struct link *link)
         break;
     }
     link->heard = link_now(link);
-    if (link->in.size) {
+    if (stays) {
         link->in.size += got;
         link_consume_input(link);
         return;
+    }
+    if (link->in.size) {
+        size_t before = rest_take(&link->in, into);
+        into -= before;
+        got += before;
     }
     size_t used = link_consume(link, into, got, NULL, 0);
     if (used < got && stream_is_open(&link->stream))

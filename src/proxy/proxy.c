@@ -261,7 +261,7 @@ struct proxy *proxy_create(struct ev_loop *loop)
     struct proxy *proxy = xcalloc(1, sizeof *proxy);
     proxy->loop = loop;
     proxy->next_client_id = proxy->client_id_step = 1;
-    proxy->scratch = xmalloc(PROXY_READ_SIZE);
+    proxy->scratch = (char *)xmalloc(REST_SHORT + PROXY_READ_SIZE) + REST_SHORT;
     ev_check_init(&proxy->check, turn_begin);
     ev_set_priority(&proxy->check, EV_MAXPRI);
     ev_check_start(loop, &proxy->check);
@@ -299,7 +299,7 @@ void proxy_destroy(struct proxy *proxy)
     ev_prepare_stop(proxy->loop, &proxy->prepare);
     ev_idle_stop(proxy->loop, &proxy->spin);
     ev_timer_stop(proxy->loop, &proxy->janitor);
-    free(proxy->scratch);
+    free(proxy->scratch - REST_SHORT);
     free(proxy);
 }
 

@@ -67,7 +67,7 @@ struct proxy {
     struct client *tick_next; /* whom it looks at next, */
     uint64_t tick_share;      /* and at how many in one step */
     ev_timer drain;
-    char *scratch; /* PROXY_READ_SIZE bytes: every read lands here first */
+    char *scratch; /* PROXY_READ_SIZE bytes, and REST_SHORT in front: nearly every read lands here first */
     struct request *reloads;              /* they wait for the end of a reload, by link_next */
     uint32_t reload_number;               /* of the last one that asked; in its request's `part` */
     void (*reload)(struct proxy *proxy, uint32_t number); /* asks for one; NULL: there is no master */

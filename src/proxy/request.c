@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/request.h"
 
+#include "base/block.h"
 #include "base/memory.h"
 #include "base/slab.h"
 #include "base/stats.h"
@@ -37,7 +38,7 @@ struct request *request_get(void)
 void request_put(struct request *request)
 {
     if (request->answered && request->reply.size > REQUEST_SMALL_REPLY)
-        free(request->reply.large);
+        block_put(request->reply.large, request->reply.size);
     free(request->memory);
     if (request->undo)
         undo_drop(request->undo);

@@ -49,7 +49,7 @@ struct request {
             size_t size;
             union {
                 char small[REQUEST_SMALL_REPLY];
-                char *large; /* from malloc */
+                char *large; /* a block, or from malloc as blocks of its size are */
             };
         } reply;
     };
