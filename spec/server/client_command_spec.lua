@@ -114,6 +114,30 @@ describe("CLIENT INFO", function()
     assert.equal("blpop", of(id).cmd)
   end)
 
+  it("keeps a client's name, library and version apart, whatever is set, changed and taken away", function()
+    local nydus = support.nydus({ config = { hosts = { support.redis() } } })
+    local client = nydus:client()
+    local kept = { name = "", ["lib-name"] = "", ["lib-ver"] = "" }
+    local function set(word, text)
+      if word == "name" then client:call("CLIENT", "SETNAME", text) else client:call("CLIENT", "SETINFO", word, text) end
+      kept[word] = text
+      local line = client:call("CLIENT", "INFO")
+      for key, value in pairs(kept) do assert.equal(value, line:match(" " .. key:gsub("%-", "%%-") .. "=(%S*)"), line) end
+    end
+    for _, step in ipairs({
+      { "lib-ver", "4.5.1" }, { "name", "me" }, { "lib-name", "redis-py" }, { "name", ("n"):rep(1024) },
+      { "lib-name", ("l"):rep(1024) }, { "lib-ver", ("v"):rep(1024) }, { "lib-name", "" }, { "name", "x" }, { "lib-ver", "1" },
+      { "name", "" }, { "lib-name", "go" },
+    }) do set(step[1], step[2]) end
+    client:call("CLIENT", "SETNAME", "again")
+    client:call("CLIENT", "NO-EVICT", "ON")
+    client:call("RESET")
+    local line = client:call("CLIENT", "INFO")
+    assert.equal("", line:match(" name=(%S*)"))
+    assert.equal("go", line:match("lib%-name=(%S*)"))
+    assert.equal("N", line:match("flags=(%S*)"))
+  end)
+
   it("counts subscriptions", function()
     local id = client:call("CLIENT", "ID")
     client:command("SUBSCRIBE", "a", "b")

@@ -9,9 +9,9 @@
 #include <stddef.h>
 
 struct stream {
-    struct ev_loop *loop;
     ev_io watcher;    /* data: the owner */
     struct chain out; /* bytes to be written */
+    struct ev_loop *loop;
 };
 
 enum stream_status {

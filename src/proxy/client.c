@@ -5,7 +5,7 @@
 #include "base/block.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/peak.h"
+#include "base/slab.h"
 #include "base/stats.h"
 #include "net/address.h"
 #include "proxy/cluster.h"
@@ -37,6 +37,10 @@ enum { COMPANY_BYTES = 16 * 1024, COMPANY_TURNS = 2 };
 enum { PUSH_UNREAD = 32 * 1024 * 1024 };
 /* A reply of this size changes hands without a copy, if it may. */
 enum { CLIENT_TAKE = 32 * 1024 };
+
+_Static_assert(sizeof(struct client) == 4 * SLAB_LINE, "a client is four cache lines");
+
+static struct slab clients = SLAB_OF(struct client);
 
 static double client_now(const struct client *client)
 {
@@ -421,8 +425,8 @@ static void client_delist(struct client *client)
 
 struct client *client_create(struct listener *listener, int fd)
 {
-    struct client *client = xcalloc(1, sizeof *client);
-    peak_took(sizeof *client);
+    struct client *client = slab_get(&clients);
+    *client = (struct client){0};
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on,
                sizeof on); /* fails on a unix socket, and need not be there */
@@ -433,7 +437,8 @@ struct client *client_create(struct listener *listener, int fd)
     /* unique among all workers: the worker's number is in the low bits */
     client->id = client->proxy->next_client_id;
     client->proxy->next_client_id += client->proxy->client_id_step;
-    client->created = client->active = client_now(client);
+    client->active = client_now(client);
+    client->created = (uint32_t)client->active;
     stream_init(&client->stream, client->proxy->loop);
     stream_open(&client->stream, fd, client_event, client);
     client_enlist(client);
@@ -491,11 +496,13 @@ void client_destroy(struct client *client)
     intake_drop(client);
     order_destroy(client->order);
     listener_release(client->listener);
-    free(client->name);
-    free(client->library);
-    free(client->library_version);
-    peak_gave(sizeof *client);
-    free(client);
+    free(client->profile);
+    slab_put(&clients, client);
+}
+
+void client_shrink(void)
+{
+    slab_shrink(&clients);
 }
 
 const char *client_address(const struct client *client, char *text, size_t size)

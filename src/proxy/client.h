@@ -19,6 +19,7 @@ struct cluster;
 struct command;
 struct listener;
 struct order;
+struct profile;
 struct proxy;
 struct session;
 struct subscriber;
@@ -38,41 +39,41 @@ enum client_hold {
     HOLD_ORDER = 2    /* for flows: see order.h */
 };
 
+/* What each command touches comes first. One client is four cache lines: a
+ * worker has thousands of idle ones. */
 struct client {
     struct stream stream;
     struct proxy *proxy;
+    struct request *head, *tail;    /* oldest first */
+    struct input *input;            /* NULL: nothing waits */
     struct listener *listener;
-    struct client *next, *previous;  /* all clients of the worker */
-    struct client *dirty_next;       /* in proxy->dirty_clients, or in dead_clients */
-    struct request *head, *tail;     /* oldest first */
-    struct input *input;             /* NULL: nothing waits */
-    struct session *session;         /* NULL: it has nothing open with one host */
-    struct subscriber *subscriber;   /* NULL: it listens to nothing */
-    const struct command *command;   /* the last one it sent that there is; NULL: none yet */
-    const struct account *account;   /* whose rights it has, see login.h; NULL: nobody asks */
-    struct request *paused;          /* waits for the end of CLIENT PAUSE; NULL: none does */
-    struct order *order;             /* what waits for flows of its own; NULL: it has had none */
-    char *name;                      /* CLIENT SETNAME; NULL: none */
-    char *library, *library_version; /* CLIENT SETINFO; NULL: none */
-    uint64_t id;
-    uint64_t origin; /* a hash of where it comes from, the port left out; 0: not asked for yet */
-    double created, active; /* loop time, seconds */
-    size_t kept;            /* bytes of replies that wait in the queue for their turn */
-    uint32_t pending;       /* requests in the queue */
-    int32_t db;             /* SELECT */
-    uint8_t resp;           /* the version of the protocol it speaks: 2, or 3 after HELLO 3 */
-    uint8_t waited;         /* turns that replies have been held back for company */
-    bool slotted; /* a router script keeps values for it */
+    struct client *dirty_next;      /* in proxy->dirty_clients, or in dead_clients */
+    double active;                  /* loop time, seconds */
+    struct session *session;        /* NULL: it has nothing open with one host */
+    struct order *order;            /* what waits for flows of its own; NULL: it has had none */
+    struct subscriber *subscriber;  /* NULL: it listens to nothing */
+    const struct account *account;  /* whose rights it has, see login.h; NULL: nobody asks */
+    uint32_t pending;               /* requests in the queue */
+    uint8_t resp;                   /* the version of the protocol it speaks: 2, or 3 after HELLO 3 */
+    uint8_t mute;                   /* enum client_mute, for the next request */
+    uint8_t hold;    /* enum client_hold; not 0: later commands wait, little or nothing is read */
+    uint8_t waited;  /* turns that replies have been held back for company */
     bool dirty;
-    uint8_t hold; /* enum client_hold; not 0: later commands wait, little or nothing is read */
-    bool resume;  /* there is input that was held back */
-    bool blocked; /* the socket takes no more for now */
-    bool eof;     /* the peer will send no more */
-    bool closing; /* QUIT, or a protocol error: no more commands; close when all is written */
-    uint8_t mute;            /* enum client_mute, for the next request */
-    bool no_evict, no_touch; /* CLIENT NO-EVICT and NO-TOUCH */
-    bool dead;    /* closed; freed at the turn's end */
-};
+    bool resume;     /* there is input that was held back */
+    bool blocked;    /* the socket takes no more for now */
+    bool eof;        /* the peer will send no more */
+    bool closing;    /* QUIT, or a protocol error: no more commands; close when all is written */
+    bool dead;       /* closed; freed at the turn's end */
+    bool slotted;    /* a router script keeps values for it */
+    int32_t db;      /* SELECT */
+    uint32_t created; /* loop time, whole seconds */
+    size_t kept;     /* bytes of replies that wait in the queue for their turn */
+    const struct command *command;  /* the last one it sent that there is; NULL: none yet */
+    struct request *paused;         /* waits for the end of CLIENT PAUSE; NULL: none does */
+    struct profile *profile;        /* NULL: there is nothing to say of it */
+    struct client *next, *previous; /* all clients of the worker */
+    uint64_t id;
+} __attribute__((aligned(64)));
 
 /* Takes over the descriptor. */
 struct client *client_create(struct listener *listener, int fd);
@@ -123,3 +124,5 @@ bool client_turn_end(struct client *client);
 void client_tick(struct client *client, double now);
 /* Frees a dead client. */
 void client_destroy(struct client *client);
+/* Frees memory that clients have had, beyond what a quiet worker needs. */
+void client_shrink(void);

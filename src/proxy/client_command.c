@@ -12,12 +12,11 @@
 #include "proxy/listener.h"
 #include "proxy/login.h"
 #include "proxy/neighbours.h"
+#include "proxy/profile.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
 #include "proxy/subscriber.h"
 #include "proxy/watch.h"
-
-enum { ATTRIBUTE_MAX = 1024 }; /* bytes of a name; a client's memory is bounded */
 
 /* Redis's rule: what can stand in CLIENT LIST without being mistaken. */
 static bool attribute_fits(const char *text, size_t size)
@@ -27,14 +26,7 @@ static bool attribute_fits(const char *text, size_t size)
             return false;
         }
     }
-    return size <= ATTRIBUTE_MAX;
-}
-
-/* The empty text takes the attribute away. */
-static void attribute_set(char **attribute, const char *text, size_t size)
-{
-    free(*attribute);
-    *attribute = size > 0 ? xstrndup(text, size) : NULL;
+    return size <= PROFILE_WORD_MAX;
 }
 
 bool client_command_name_fits(const struct call *call, const char *name, size_t size)
@@ -42,7 +34,7 @@ bool client_command_name_fits(const struct call *call, const char *name, size_t 
     if (attribute_fits(name, size)) {
         return true;
     }
-    call_fail(call, size > ATTRIBUTE_MAX
+    call_fail(call, size > PROFILE_WORD_MAX
                         ? "ERR Client names cannot be longer than 1024 bytes."
                         : "ERR Client names cannot contain spaces, newlines or special characters.");
     return false;
@@ -50,7 +42,7 @@ bool client_command_name_fits(const struct call *call, const char *name, size_t 
 
 void client_command_rename(struct client *client, const char *name, size_t size)
 {
-    attribute_set(&client->name, name, size);
+    profile_set(client, PROFILE_NAME, name, size);
 }
 
 void client_command_setname(struct call *call)
@@ -66,8 +58,9 @@ void client_command_setname(struct call *call)
 void client_command_getname(struct call *call)
 {
     struct writer reply = call_writer(call);
-    if (call->client->name) {
-        writer_text(&reply, call->client->name);
+    const char *name = profile_word(call->client, PROFILE_NAME);
+    if (name) {
+        writer_text(&reply, name);
     } else {
         writer_null(&reply);
     }
@@ -85,7 +78,7 @@ void client_command_setinfo(struct call *call)
         call_fail(call, "ERR %s cannot contain spaces, newlines or special characters.",
                   name ? "lib-name" : "lib-ver");
     } else {
-        attribute_set(name ? &call->client->library : &call->client->library_version, text, size);
+        profile_set(call->client, name ? PROFILE_LIBRARY : PROFILE_VERSION, text, size);
         call_ok(call);
     }
 }
@@ -104,8 +97,9 @@ void client_command_id(struct call *call)
 
 /* ---- INFO and LIST ---- */
 
-static const char *text_or_empty(const char *text)
+static const char *word_or_empty(const struct client *client, enum profile_word word)
 {
+    const char *text = profile_word(client, word);
     return text ? text : "";
 }
 
@@ -124,8 +118,8 @@ static const char *flags_of(const struct client *client, bool is_unix, char *tex
         {'d', session && session->watcher && watch_is_lost(session)},
         {'c', client->closing},
         {'U', is_unix},
-        {'e', client->no_evict},
-        {'T', client->no_touch},
+        {'e', client->profile && client->profile->no_evict},
+        {'T', client->profile && client->profile->no_touch},
     };
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
         if (flags[i].set) {
@@ -169,7 +163,7 @@ static void describe(struct writer *out, const struct client *client)
     size_t queued = session ? session->queued.room : 0, output = client->stream.out.size + client->kept;
     writer_format(out, "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s db=%d",
                   (unsigned long long)client->id, peer, own, stream_fd(&client->stream),
-                  text_or_empty(client->name), (long long)(now - client->created),
+                  word_or_empty(client, PROFILE_NAME), (long long)now - client->created,
                   (long long)(now - client->active), flags_of(client, own[0] == '/', flags), client->db);
     writer_format(
         out, " sub=%u psub=%u ssub=%u multi=%lld", subscriber_count_of(client, SUBSCRIPTION_CHANNEL),
@@ -180,7 +174,8 @@ static void describe(struct writer *out, const struct client *client)
                   sizeof *client + input + room + queued + output);
     writer_format(out, " events=%s cmd=%s user=%s redir=-1 resp=%u lib-name=%s lib-ver=%s\n",
                   events_of(client), client->command ? client->command->name : "NULL", login_name(client),
-                  client->resp, text_or_empty(client->library), text_or_empty(client->library_version));
+                  client->resp, word_or_empty(client, PROFILE_LIBRARY),
+                  word_or_empty(client, PROFILE_VERSION));
 }
 
 void client_command_info(struct call *call)
@@ -309,12 +304,12 @@ static void set_switch(const struct call *call, bool *on)
 
 void client_command_no_evict(struct call *call)
 {
-    set_switch(call, &call->client->no_evict);
+    set_switch(call, &profile_get(call->client)->no_evict);
 }
 
 void client_command_no_touch(struct call *call)
 {
-    set_switch(call, &call->client->no_touch);
+    set_switch(call, &profile_get(call->client)->no_touch);
 }
 
 void client_command_reply(struct call *call)

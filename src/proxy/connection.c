@@ -2,7 +2,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/connection.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "proxy/call.h"
@@ -10,6 +9,7 @@
 #include "proxy/cluster.h"
 #include "proxy/login.h"
 #include "proxy/probe.h"
+#include "proxy/profile.h"
 #include "proxy/session.h"
 #include "proxy/subscriber.h"
 #include "proxy/transaction.h"
@@ -69,12 +69,10 @@ bool connection_reset_switches(const struct call *call)
 void connection_reset(struct call *call)
 {
     struct client *client = call->client;
-    free(client->name);
-    client->name = NULL;
+    profile_reset(client);
     client->db = 0;
     client->resp = 2;
     client->mute = MUTE_NONE;
-    client->no_evict = client->no_touch = false;
     call->request->muted = false;
     transaction_drop(client);
     login_reset(client);

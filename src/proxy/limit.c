@@ -8,6 +8,7 @@
 #include "proxy/client.h"
 #include "proxy/dispatch.h"
 #include "proxy/login.h"
+#include "proxy/profile.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -29,13 +30,14 @@ struct bucket {
 static uint64_t *origin_of(struct client *client)
 {
     char text[160];
-    if (client->origin)
-        return &client->origin;
+    struct profile *profile = profile_get(client);
+    if (profile->origin)
+        return &profile->origin;
     client_address(client, text, sizeof text);
     const char *port = text[0] == '/' ? NULL : strrchr(text, ':');
     size_t size = port ? (size_t)(port - text) : strlen(text);
-    client->origin = hash_function_find(HASH_XXH64, HASH_PLAIN)(text, size) | 1;
-    return &client->origin;
+    profile->origin = hash_function_find(HASH_XXH64, HASH_PLAIN)(text, size) | 1;
+    return &profile->origin;
 }
 
 static struct bucket bucket_of_client(enum limit_by by, struct client *client)
@@ -43,7 +45,7 @@ static struct bucket bucket_of_client(enum limit_by by, struct client *client)
     if (by == LIMIT_CLIENT)
         return (struct bucket){(const char *)&client->id, sizeof client->id};
     if (by == LIMIT_ADDR)
-        return (struct bucket){(const char *)origin_of(client), sizeof client->origin};
+        return (struct bucket){(const char *)origin_of(client), sizeof client->profile->origin};
     const char *name = login_name(client);
     return (struct bucket){name, strlen(name)};
 }

@@ -7,6 +7,7 @@
 #include "proxy/join.h"
 #include "proxy/link.h"
 #include "proxy/policy.h"
+#include "proxy/profile.h"
 #include "resp/resp.h"
 
 #include <assert.h>
@@ -172,6 +173,7 @@ static void add_words(struct slowlog_entry *entry, const struct query *query)
 static void log_request(const struct link *link, const struct request *request, uint64_t at_host)
 {
     struct client *client = request_client(request);
+    const char *name = client ? profile_word(client, PROFILE_NAME) : NULL;
     struct slowlog_entry *entry = slowlog_begin();
     entry->time = time(NULL);
     entry->usec = measure_clock - request->arrived;
@@ -181,7 +183,7 @@ static void log_request(const struct link *link, const struct request *request, 
     entry->client[0] = '\0';
     if (client)
         client_address(client, entry->client, sizeof entry->client);
-    snprintf(entry->name, sizeof entry->name, "%s", client && client->name ? client->name : "");
+    snprintf(entry->name, sizeof entry->name, "%s", name ? name : "");
     add_words(entry, &request->query);
     slowlog_end(entry);
 }

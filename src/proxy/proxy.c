@@ -197,6 +197,7 @@ static void settle_memory(void)
 {
     chain_pool_shrink();
     request_shrink();
+    client_shrink();
     if (peak_is_over())
         malloc_trim(0);
 }

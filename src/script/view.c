@@ -6,6 +6,7 @@
 #include "proxy/client.h"
 #include "proxy/listener.h"
 #include "proxy/login.h"
+#include "proxy/profile.h"
 #include "resp/keys.h"
 
 #include <string.h>
@@ -120,7 +121,7 @@ static bool view_client(const struct nydus_query *seen, struct nydus_facts *fact
     if (!client)
         return false;
     facts->address = client_address(client, address, sizeof address);
-    facts->name = client->name;
+    facts->name = profile_word(client, PROFILE_NAME);
     facts->user = login_name(client);
     facts->listen = client->listener ? client->listener->text : "";
     return true;
