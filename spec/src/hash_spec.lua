@@ -94,6 +94,24 @@ describe("hash", function()
       assert.equal(2293569623, hash("fnv1a_64", C.HASH_PLAIN, ete))
     end)
 
+    it("gives the same crc16 four bytes at a time as byte by byte", function()
+      for size = 0, 70 do
+        local key, free = exact(random_bytes(size))
+        local text = ffi.string(key, size)
+        local expected = 0
+        for i = 1, size do
+          expected = bit.bxor(expected, bit.lshift(text:byte(i), 8))
+          for _ = 1, 8 do
+            expected = bit.bxor(expected * 2, expected >= 0x8000 and 0x11021 or 0)
+          end
+        end
+        assert.equal(expected, C.hash_crc16(key, size), size .. " bytes")
+        assert.equal(expected, hash("crc16", C.HASH_PLAIN, text))
+        assert.equal(expected, bit.band(hash("crc16", C.HASH_TWEMPROXY, text), 0xffff))
+        free()
+      end
+    end)
+
     local readings = {
       fnv1a_64 = true, fnv1_64 = true, fnv1a_32 = true, fnv1_32 = true, one_at_a_time = true, hsieh = true,
       md5 = false, crc16 = false, crc32 = false, crc32a = false, murmur = false, jenkins = false, xxh64 = false,
