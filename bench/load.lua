@@ -1,6 +1,7 @@
 -- One run of redis-benchmark against one proxy, and what it cost the proxy.
 --
 --   load.run{ here=, proxy=, row=, seconds=, rate= } → sample
+--   load.during({ here=, proxy=, row= }, fn)   what fn returns, called while requests go through
 --
 -- A sample: rate (requests per second), cpu, user, system (microseconds per
 -- request, of all processes and threads of the proxy), p50, p99 (milliseconds,
@@ -73,16 +74,25 @@ local function whole(run, count)
   return sample
 end
 
--- So many seconds out of the middle of a longer run, counted at the hosts.
-local function steady(run)
-  local row = run.row
-  local start = lab.commands(run.here)
+-- Calls fn while requests go through the proxy, and all clients have been served.
+function M.during(run, fn)
+  local row, start = run.row, lab.commands(run.here)
   local pid, files = begin(run, FOR_EVER)
   local ok, result = pcall(function()
     sys.wait_until(function()
       if sys.reap(pid) then error("redis-benchmark has ended: " .. (meter.read(files.stderr) or ""), 0) end
       return lab.commands(run.here) - start > 3 * row.clients * row.depth
     end, 30, run.proxy.name .. " to serve all clients")
+    return fn()
+  end)
+  kill(pid)
+  if not ok then error(result, 0) end
+  return result
+end
+
+-- So many seconds out of the middle of a longer run, counted at the hosts.
+local function steady(run)
+  return M.during(run, function()
     local before, count, from = meter.cpu(run.proxy.pid), lab.commands(run.here), sys.now()
     sys.pause(run.seconds)
     local after, till = meter.cpu(run.proxy.pid), sys.now()
@@ -91,9 +101,6 @@ local function steady(run)
     sample.cpu, sample.user, sample.system = cost(before, after, count)
     return sample
   end)
-  kill(pid)
-  if not ok then error(result, 0) end
-  return result
 end
 
 function M.run(run)

@@ -1,6 +1,7 @@
 -- What a program costs, with its children and threads, as /proc tells it.
 --
 --   meter.read(path)     → a file's text, or nil
+--   meter.family(pid)     → { pid, children, theirs … }
 --   meter.cpu(pid)       → { cpu = microseconds, user = ticks, system = ticks }
 --   meter.resident(pid)  → bytes of memory that are resident now, and the most that ever were
 
@@ -23,11 +24,11 @@ local function names(folder)
 end
 
 -- The process, its children and theirs.
-local function family(pid, out)
+function M.family(pid, out)
   out = out or {}
   out[#out + 1] = pid
   for child in (M.read(("/proc/%d/task/%d/children"):format(pid, pid)) or ""):gmatch("%d+") do
-    family(tonumber(child), out)
+    M.family(tonumber(child), out)
   end
   return out
 end
@@ -36,7 +37,7 @@ end
 -- the split into user and system only by its clock ticks.
 function M.cpu(pid)
   local nanoseconds, user, system = 0, 0, 0
-  for _, one in ipairs(family(pid)) do
+  for _, one in ipairs(M.family(pid)) do
     for _, task in ipairs(names(("/proc/%d/task"):format(one))) do
       local text = M.read(("/proc/%d/task/%s/schedstat"):format(one, task))
       nanoseconds = nanoseconds + tonumber((text or "0"):match("^%d+"))
@@ -51,7 +52,7 @@ end
 
 function M.resident(pid)
   local now, most = 0, 0
-  for _, one in ipairs(family(pid)) do
+  for _, one in ipairs(M.family(pid)) do
     local text = M.read(("/proc/%d/status"):format(one)) or ""
     now = now + (tonumber(text:match("VmRSS:%s*(%d+)")) or 0)
     most = most + (tonumber(text:match("VmHWM:%s*(%d+)")) or 0)

@@ -2,8 +2,9 @@
 -- What the script layer in C calls: reads the configuration, runs router scripts.
 --
 --   runtime.start(native)           native: the C functions; once per state
---   runtime.load_config(path, packed)   the normalised configuration, or nil, problems as lines;
---                                   packed: the bytes of runtime.pack, nil: read from disk
+--   runtime.load_config(path, packed, known)   the normalised configuration, or nil, problems as lines;
+--                                   packed: the bytes of runtime.pack, nil: read from disk;
+--                                   known: the configuration as another state has read it, or nil
 --   runtime.pack()                  all files that were read so far
 --   runtime.load_router(index, path)    the number of the cluster's target, or nil, message;
 --                                   it may raise: what the script raised
@@ -60,7 +61,7 @@ local function rule_names()
   return { commands = commands, categories = native.categories() }
 end
 
-function M.load_config(path, packed)
+function M.load_config(path, packed, known)
   local message
   if packed then
     files, message = bundle.unpack(packed)
@@ -70,13 +71,17 @@ function M.load_config(path, packed)
   if not files then
     return nil, path .. ": " .. message
   end
+  M.folder = config.folder(path)
+  if known then
+    current = known
+    return known
+  end
   local problems
   current, problems = config.load(files, path, {
     load = load_chunk,
     log = native.log,
     names = rule_names(),
   })
-  M.folder = config.folder(path)
   if not current then
     return nil, table.concat(problems, "\n")
   end

@@ -407,6 +407,28 @@ describe("many reloads", function()
     assert.is_nil(nydus:log():find("error", 1, true))
   end)
 
+  -- With many hosts that takes longer than all the rest.
+  it("have their configuration evaluated once for all workers, unless there is a function in it", function()
+    local redis = support.redis()
+    local main = "local cluster, options = ...\nreturn cluster.hosts[options.deep.list[1]]"
+    local text = [[
+print("evaluated, " .. "really")
+return { workers = 2, listen = "127.0.0.1:$port", hosts = { "127.0.0.1:$redis" }, router = { "main.lua", %s } }]]
+    local nydus = support.nydus({ config = text:format("deep = { list = { 1, 'two' } }"),
+      files = { ["main.lua"] = main }, vars = { redis = redis.port } })
+    nydus:wait_log("master info nydus .- (ready: )")
+    local function evaluated()
+      return select(2, nydus:log():gsub("evaluated, really", ""))
+    end
+    assert.equal(1, evaluated())
+    reload(nydus)
+    assert.equal(2, evaluated())
+    nydus:write("main.lua", "local cluster, options = ...\nreturn cluster.hosts[options.choose()]")
+    reload(nydus, text:format("choose = function() return 1 end"))
+    assert.equal(2 + 3, evaluated())
+    assert.equal("PONG", nydus:client():call("PING"))
+  end)
+
   it("leave no memory and no descriptors behind", function()
     local redis = support.redis()
     local nydus = start({ workers = 1, router = "ketama", hosts = { redis } })

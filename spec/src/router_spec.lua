@@ -302,6 +302,28 @@ describe("router", function()
     end)
   end)
 
+  describe("points", function()
+    support.header("route/points.h")
+
+    -- 40 MD5s for each host that is new; with weights as they are, nydus makes one less or more now and then.
+    it("are hashed once for a name, for all rings that have it", function()
+      for _, compat in ipairs(COMPATS) do
+        local hosts = {}
+        for i = 1, 20 do hosts[i] = { identifier = ("%s points %d"):format(compat, i), weight = 1 } end
+        local first = assert(routers.new("ketama", hosts, { compat = compat }))
+        local before = C.points_hashed()
+        assert.is_true(before >= 20 * 40)
+        local second = assert(routers.new("ketama", hosts, { compat = compat }))
+        assert.equal(0, tonumber(C.points_hashed() - before), compat)
+        assert.same(first:placement(keys), second:placement(keys))
+        hosts[21] = { identifier = compat .. " points, one more", weight = 1 }
+        local third = assert(routers.new("ketama", hosts, { compat = compat }))
+        assert.is_true(tonumber(C.points_hashed() - before) <= 40 + 21 * 1, compat)
+        assert.equal(21, third.size)
+      end
+    end)
+  end)
+
   describe("router_group", function()
     local hosts = {
       { identifier = "a" }, { identifier = "b" }, { identifier = "a" }, { identifier = "c" }, { identifier = "a" },

@@ -5,6 +5,7 @@
  * object with its links up. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+#include "base/set.h"
 #include "route/router.h"
 
 #include <stdbool.h>
@@ -51,14 +52,22 @@ enum host_state {
     HOST_STATES
 };
 
+/* All options in one piece, equal in all workers: the registry's key. Holds secrets: never log. */
+struct fingerprint {
+    char *bytes; /* owned */
+    size_t size;
+};
+
 struct host {
+    struct set_node node; /* in the registry */
+
     /* Set by config */
     struct host_options options;
-    char *fingerprint; /* all options in one string, the registry's key; holds secrets: never log */
+    struct fingerprint fingerprint;
     struct proxy *proxy;
 
     /* Changing at run time */
-    struct host *next;  /* in the registry */
+    struct host *next, **place; /* in the list of all of the proxy's, and what points to it there */
     uint32_t refs;      /* generations that know it */
     struct link *links; /* all its links, by database */
     struct seat *seats; /* routers that eject it */

@@ -3,6 +3,7 @@
 #include "proxy/join.h"
 
 #include "base/block.h"
+#include "base/copy.h"
 #include "base/memory.h"
 #include "base/stats.h"
 #include "proxy/dispatch.h"
@@ -288,7 +289,7 @@ static void join_answer_scatter(struct join *join)
     for (uint32_t k = 0; k < join->keys; k++) {
         struct place *place = &places[join->owner[k]];
         size_t element = element_size(&last, place->at, place->end);
-        memcpy(out, place->at, element);
+        copy_short(out, place->at, element);
         out += element;
         place->at += element;
     }

@@ -2,6 +2,7 @@
  * the lists of what is to be written before the loop sleeps again. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+#include "base/set.h"
 #include "proxy/neighbours.h"
 
 #include <ev.h>
@@ -33,7 +34,8 @@ struct errand {
 struct proxy {
     struct ev_loop *loop;
     struct generation *generation; /* the current one */
-    struct host *hosts;            /* registry */
+    struct host *hosts;            /* registry: all, */
+    struct set host_set;           /* and by fingerprint */
     struct alarm *host_watch;      /* is set when a host may have changed; NULL: nobody wants to know */
     double host_news;              /* clock when it was set last, */
     uint32_t host_news_count;      /* and how often in that step of the clock */

@@ -3,6 +3,7 @@
 #include "proxy/split.h"
 
 #include "base/block.h"
+#include "base/copy.h"
 #include "base/memory.h"
 #include "base/rest.h"
 #include "proxy/cluster.h"
@@ -15,17 +16,16 @@
 
 enum { ROUTE_AT_ONCE = 128 };
 
-/* Where a key goes. */
-struct placed_key {
+/* What is noted on the way to a leaf. */
+struct way {
     const struct target *router;
-    uint32_t start; /* of the arguments that go with it: its own, in MSET its value, too */
     uint16_t otherwise, watcher;
 };
 
 /* A part while it is counted and written. */
 struct part_plan {
-    const struct target *leaf, *router;
-    uint16_t otherwise, watcher;
+    const struct target *leaf;
+    struct way way;
     uint32_t keys;
     uint32_t argc;
     struct resp_arg key; /* the first of them, in the part's own bytes; at 0: none yet */
@@ -33,15 +33,16 @@ struct part_plan {
     char *bytes, *out;   /* all of the part; where the next argument goes */
 };
 
-/* The arrays are blocks with one entry for each key, parts perhaps with fewer. */
+/* The arrays are blocks. */
 struct split {
     struct request *request;
-    struct resp_arg *keys;
-    const struct target **leaves;
-    struct placed_key *placed;
-    uint32_t *part; /* which each key belongs to */
     uint32_t count;
-    uint32_t end; /* where the arguments of the last key end */
+    struct resp_arg *keys;
+    const struct target **leaves; /* where each key goes */
+    struct way *ways;             /* and how; NULL: all as `way` says */
+    struct way way;
+    uint32_t *part;   /* which part each key belongs to */
+    uint32_t *starts; /* where the arguments begin that go with each key, and where the last one's end */
     struct part_plan *parts;
     uint32_t part_count, part_room;
     const char *error;
@@ -52,16 +53,17 @@ static void split_init(struct split *split, uint32_t count)
     split->count = count;
     split->keys = block_get(count * sizeof *split->keys);
     split->leaves = block_get(count * sizeof *split->leaves);
-    split->placed = block_get(count * sizeof *split->placed);
     split->part = block_get(count * sizeof *split->part);
+    split->starts = block_get((count + 1) * sizeof *split->starts);
 }
 
 static void split_deinit(struct split *split)
 {
     block_put(split->keys, split->count * sizeof *split->keys);
     block_put(split->leaves, split->count * sizeof *split->leaves);
-    block_put(split->placed, split->count * sizeof *split->placed);
+    block_put(split->ways, split->count * sizeof *split->ways);
     block_put(split->part, split->count * sizeof *split->part);
+    block_put(split->starts, (split->count + 1) * sizeof *split->starts);
     block_put(split->parts, split->part_room * sizeof *split->parts);
 }
 
@@ -99,14 +101,13 @@ static bool split_find_simple(struct split *split)
         at += bulk_size(&values, at, end);
     for (uint32_t i = 0; i < found.count; i++) {
         uint32_t whole = bulk_size(&keys, at, end), offset = (uint32_t)(at - start);
-        split->placed[i].start = offset;
-        split->keys[i] =
-            (struct resp_arg){.at = offset + keys.header, .size = whole - keys.header - 2};
+        split->starts[i] = offset;
+        split->keys[i] = (struct resp_arg){.at = offset + keys.header, .size = whole - keys.header - 2};
         at += whole;
         for (int32_t more = command->key_step; more > 1 && at < end; more--)
             at += bulk_size(&values, at, end);
     }
-    split->end = (uint32_t)(at - start);
+    split->starts[found.count] = (uint32_t)(at - start);
     return true;
 }
 
@@ -122,6 +123,7 @@ static bool split_find_any(struct split *split)
     if (ok) {
         split_init(split, found.count);
         memcpy(split->keys, found.at, found.count * sizeof *found.at);
+        memset(split->starts, 0, (found.count + 1) * sizeof *split->starts);
     }
     key_list_deinit(&found);
     return ok;
@@ -149,6 +151,19 @@ static bool is_leaf(const struct target *target)
                       target->kind == TARGET_REPLY || target->kind == TARGET_ACTION);
 }
 
+static struct way way_of(const struct query *query)
+{
+    return (struct way){
+        .router = query->router, .otherwise = query->otherwise, .watcher = query->watcher};
+}
+
+static void way_take(struct query *query, const struct way *way)
+{
+    query->router = way->router;
+    query->otherwise = way->otherwise;
+    query->watcher = way->watcher;
+}
+
 /* Routes keys first .. first+count-1. false: one has no route, the request has been failed. */
 static bool split_route_some(struct split *split, const struct target *from, uint32_t first, uint32_t count)
 {
@@ -168,17 +183,15 @@ static bool split_route_some(struct split *split, const struct target *from, uin
             fail_no_route(split->request, &queries[i]);
             return false;
         }
-        struct placed_key *placed = &split->placed[first + i];
         split->leaves[first + i] = queries[i].target;
-        placed->router = queries[i].router;
-        placed->otherwise = queries[i].otherwise;
-        placed->watcher = queries[i].watcher;
+        split->ways[first + i] = way_of(&queries[i]);
     }
     return true;
 }
 
 static bool split_route_each(struct split *split, const struct target *from)
 {
+    split->ways = block_get(split->count * sizeof *split->ways);
     for (uint32_t first = 0; first < split->count; first += ROUTE_AT_ONCE) {
         uint32_t left = split->count - first;
         if (!split_route_some(split, from, first, left < ROUTE_AT_ONCE ? left : ROUTE_AT_ONCE))
@@ -195,18 +208,13 @@ static bool split_route(struct split *split, const struct target *from)
     const struct target *router = target_walk_keys(&query, split->keys, split->count, split->leaves);
     if (!router)
         return split_route_each(split, from);
-    if (split->count && split->leaves[0] == router) { /* no host of it is up */
-        query.target = query.router = router;
-        fail_no_route(split->request, &query);
-        return false;
-    }
-    for (uint32_t i = 0; i < split->count; i++) {
-        struct placed_key *placed = &split->placed[i];
-        placed->router = router;
-        placed->otherwise = query.otherwise;
-        placed->watcher = query.watcher;
-    }
-    return true;
+    query.router = router;
+    split->way = way_of(&query);
+    if (split->leaves[0] != router)
+        return true;
+    query.target = router; /* no host of it is up */
+    fail_no_route(split->request, &query);
+    return false;
 }
 
 static bool is_same_reply(const struct target *a, const struct target *b)
@@ -226,11 +234,8 @@ static uint32_t part_find(const struct split *split, const struct target *leaf, 
 
 static void part_begin(struct split *split, uint32_t key)
 {
-    const struct placed_key *placed = &split->placed[key];
-    split->parts[split->part_count++] = (struct part_plan){.leaf = split->leaves[key],
-                                                           .router = placed->router,
-                                                           .otherwise = placed->otherwise,
-                                                           .watcher = placed->watcher};
+    split->parts[split->part_count++] = (struct part_plan){
+        .leaf = split->leaves[key], .way = split->ways ? split->ways[key] : split->way};
 }
 
 /* Numbers the parts in order of their first keys. */
@@ -254,8 +259,10 @@ static void split_plan(struct split *split)
             if (leaf->set)
                 part_of[leaf->id] = number;
         }
+        struct part_plan *part = &split->parts[number - 1];
         split->part[i] = number - 1;
-        split->parts[number - 1].keys++;
+        part->keys++;
+        part->size += split->starts[i + 1] - split->starts[i];
     }
     block_put(part_of, map_size);
 }
@@ -300,14 +307,9 @@ static const struct target *split_refused(const struct split *split)
 
 /* ---- parts ---- */
 
-static inline uint32_t group_end(const struct split *split, uint32_t key)
-{
-    return key + 1 == split->count ? split->end : split->placed[key + 1].start;
-}
-
 static inline void part_add(struct part_plan *part, const char *bytes, uint32_t size)
 {
-    memcpy(part->out, bytes, size);
+    copy_short(part->out, bytes, size);
     part->out += size;
 }
 
@@ -324,14 +326,11 @@ static bool part_is_big(const struct part_plan *part)
     return part->size >= REST_GIVE;
 }
 
-/* How much each part will have; returns the bytes of all small ones. */
+/* Adds what all parts have; returns the bytes of all small ones. */
 static size_t split_measure(struct split *split)
 {
     const struct query *query = &split->request->query;
-    uint32_t head = (uint32_t)((const char *)memchr(query->bytes, '$', query->size) - query->bytes);
-    size_t common = split->placed[0].start - head + query->size - split->end, small = 0;
-    for (uint32_t i = 0; i < split->count; i++)
-        split->parts[split->part[i]].size += group_end(split, i) - split->placed[i].start;
+    size_t common = split->starts[0] + query->size - split->starts[split->count], small = 0;
     for (uint32_t i = 0; i < split->part_count; i++) {
         struct part_plan *part = &split->parts[i];
         part->size += RESP_HEADER_SIZE + common;
@@ -346,13 +345,14 @@ static void part_open(struct part_plan *part, const struct split *split)
     const char *head = memchr(query->bytes, '$', query->size);
     part->argc = part_argc(part, split);
     part->out = part->bytes + resp_write_header(part->bytes, '*', part->argc);
-    part_add(part, head, (uint32_t)(query->bytes + split->placed[0].start - head));
+    part_add(part, head, (uint32_t)(query->bytes + split->starts[0] - head));
 }
 
 /* `block` is for the small ones. */
 static void split_write(struct split *split, char *block)
 {
     const struct query *query = &split->request->query;
+    uint32_t end = split->starts[split->count];
     for (uint32_t i = 0; i < split->part_count; i++) {
         struct part_plan *part = &split->parts[i];
         part->bytes = part_is_big(part) ? xmalloc(part->size) : block;
@@ -361,15 +361,15 @@ static void split_write(struct split *split, char *block)
     }
     for (uint32_t i = 0; i < split->count; i++) {
         struct part_plan *part = &split->parts[split->part[i]];
-        uint32_t start = split->placed[i].start;
+        uint32_t start = split->starts[i];
         if (!part->key.at) {
             uint32_t at = (uint32_t)(part->out - part->bytes) + split->keys[i].at - start;
             part->key = (struct resp_arg){.at = at, .size = split->keys[i].size};
         }
-        part_add(part, query->bytes + start, group_end(split, i) - start);
+        part_add(part, query->bytes + start, split->starts[i + 1] - start);
     }
     for (uint32_t i = 0; i < split->part_count; i++)
-        part_add(&split->parts[i], query->bytes + split->end, query->size - split->end);
+        part_add(&split->parts[i], query->bytes + end, query->size - end);
 }
 
 static struct join *split_join(struct split *split)
@@ -379,8 +379,8 @@ static struct join *split_join(struct split *split)
     struct join *join = join_create(split->request, kind, split->part_count);
     join->keys = split->count;
     if (scatter) {
-        join->owner = block_get(join->keys * sizeof *join->owner);
-        memcpy(join->owner, split->part, join->keys * sizeof *join->owner);
+        join->owner = split->part;
+        split->part = NULL;
     }
     for (uint32_t i = 0; i < split->part_count; i++)
         join->parts[i].keys = split->parts[i].keys;
@@ -398,9 +398,7 @@ static void part_send(struct join *join, const struct part_plan *plan, uint32_t 
     part->query.nkeys = plan->keys;
     part->query.key = plan->key;
     part->query.target = plan->leaf;
-    part->query.router = plan->router;
-    part->query.otherwise = plan->otherwise;
-    part->query.watcher = plan->watcher;
+    way_take(&part->query, &plan->way);
     part->multiple = plan->keys > 1;
     dispatch_leaf(part);
 }
@@ -421,9 +419,7 @@ static void split_forward(struct split *split)
 {
     struct request *request = split->request;
     request->query.target = split->parts[0].leaf;
-    request->query.router = split->parts[0].router;
-    request->query.otherwise = split->parts[0].otherwise;
-    request->query.watcher = split->parts[0].watcher;
+    way_take(&request->query, &split->parts[0].way);
     dispatch_leaf(request);
 }
 

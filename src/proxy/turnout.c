@@ -28,7 +28,7 @@ static uint64_t place_of_cluster(const char *name)
 
 static uint64_t place_of_host(const struct host *host)
 {
-    return crowd_key(0, host->fingerprint, strlen(host->fingerprint));
+    return crowd_key(0, host->fingerprint.bytes, host->fingerprint.size);
 }
 
 void turnout_update(const struct subscription *subscription)

@@ -11,6 +11,7 @@
  * first two a host's leaving can change how many points the others have. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/memory.h"
+#include "route/points.h"
 #include "route/ring.h"
 #include "route/strategy.h"
 #include "route/twemproxy.h"
@@ -26,11 +27,7 @@ struct ketama {
     struct ring ring;
     bool strictly_after;
     uint32_t *order; /* in which hosts are added: it settles ties */
-    struct ketama_host {
-        char *name;       /* the string before "-<i>" */
-        uint32_t *values; /* its points, kept: a rebuild need not hash */
-        uint32_t digests; /* so many MD5s, four values each */
-    } *hosts;
+    struct points **points; /* of each host */
 };
 
 static bool ketama_create(struct router *router, char *error, size_t error_size)
@@ -45,15 +42,17 @@ static bool ketama_create(struct router *router, char *error, size_t error_size)
         return false;
     }
 
-    bool twemproxy = router->options.compat == COMPAT_TWEMPROXY;
+    enum router_compat compat = router->options.compat;
+    bool twemproxy = compat == COMPAT_TWEMPROXY, nydus = compat == COMPAT_NYDUS;
     struct ketama *ketama = xcalloc(1, sizeof *ketama);
-    ketama->strictly_after = router->options.compat == COMPAT_NYDUS;
-    ketama->hosts = xcalloc(router->count, sizeof *ketama->hosts);
+    ketama->strictly_after = nydus;
+    ketama->points = xcalloc(router->count, sizeof *ketama->points);
     ketama->order = xcalloc(router->count, sizeof *ketama->order);
     for (uint32_t i = 0; i < router->count; i++) {
         ketama->order[i] = i;
-        ketama->hosts[i].name = twemproxy ? twemproxy_name(&router->members[i])
-                                          : xstrdup(router->members[i].identifier);
+        char *name = twemproxy ? twemproxy_name(&router->members[i]) : NULL;
+        ketama->points[i] = points_acquire(name ? name : router->members[i].identifier, nydus);
+        free(name);
     }
     if (twemproxy) {
         twemproxy_sort(router->members, router->count, ketama->order);
@@ -66,10 +65,9 @@ static void ketama_destroy(struct router *router)
 {
     struct ketama *ketama = router->state;
     for (uint32_t i = 0; i < router->count; i++) {
-        free(ketama->hosts[i].name);
-        free(ketama->hosts[i].values);
+        points_release(ketama->points[i]);
     }
-    free(ketama->hosts);
+    free(ketama->points);
     free(ketama->order);
     ring_deinit(&ketama->ring);
     free(ketama);
@@ -87,24 +85,6 @@ static uint32_t digests_of(const struct router *router, uint32_t weight, uint64_
     }
 }
 
-/* Hashes what is missing to so many MD5s. */
-static void host_extend(struct ketama_host *host, uint32_t digests, const char *suffix)
-{
-    if (digests <= host->digests) {
-        return;
-    }
-    size_t name_size = strlen(host->name);
-    char *text = xmalloc(name_size + sizeof "-4294967295-salt");
-    memcpy(text, host->name, name_size);
-    host->values = xrealloc(host->values, (size_t)digests * 4 * sizeof *host->values);
-    for (uint32_t i = host->digests; i < digests; i++) {
-        int rest = sprintf(text + name_size, "-%" PRIu32 "%s", i, suffix);
-        hash_md5_words(text, name_size + (size_t)rest, host->values + 4 * (size_t)i);
-    }
-    host->digests = digests;
-    free(text);
-}
-
 static void ketama_rebuild(struct router *router)
 {
     struct ketama *ketama = router->state;
@@ -119,8 +99,7 @@ static void ketama_rebuild(struct router *router)
         uint32_t weight = strategy_weight(router, host);
         if (weight > 0) {
             uint32_t digests = digests_of(router, weight, weights);
-            host_extend(&ketama->hosts[host], digests, nydus ? "-salt" : "");
-            ring_add(&ketama->ring, ketama->hosts[host].values, digests * 4, host);
+            ring_add(&ketama->ring, points_values(ketama->points[host], digests), digests * 4, host);
         }
     }
     ring_seal(&ketama->ring, nydus ? RING_LAST : RING_FIRST);

@@ -41,13 +41,15 @@ size_t script_memory_used(const struct script *script);
  * *problems has one problem per line, in the caller's hands to free. */
 bool script_load_config(struct script *script, const char *path, char **problems)
     __attribute__((warn_unused_result));
-/* The same from the bytes of script_pack; nothing is read from disk. `path` is
- * only what messages call the file. */
+/* The same from the bytes of script_pack; nothing is read from disk, and nothing is run or checked again when
+ * the configuration is plain data. `path` is only what messages call the file. */
 bool script_unpack_config(struct script *script, const char *path, const char *packed, size_t size,
                           char **problems) __attribute__((warn_unused_result));
-/* Every file that was read so far, router scripts included, in one piece for
- * the caller to free: pack after the last script_router. */
+/* Every file that was read so far, router scripts included, and the normalised configuration unless there is
+ * a function in it, in one piece for the caller to free: pack after the last script_router. */
 char *script_pack(struct script *script, size_t *size) __attribute__((warn_unused_result));
+/* The files' part of it. */
+const char *script_packed_files(const char *packed, size_t size, size_t *files_size);
 
 /* The state, and the normalised configuration (config.lua with all defaults
  * filled in) as a table on top of its stack. */

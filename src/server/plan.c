@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "proxy/remarks.h"
+#include "script/script.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -77,7 +78,9 @@ struct plan *plan_load(const char *path, char **problems)
         for (uint32_t i = 0; i < generation->count; i++)
             remarks_make(generation->clusters[i], log_remark, generation->clusters[i]);
         plan->packed = generation_pack(generation);
-        plan->hash = XXH64(plan->packed.bytes, plan->packed.size, 0);
+        size_t size;
+        const char *files = script_packed_files(plan->packed.bytes, plan->packed.size, &size);
+        plan->hash = XXH64(files, size, 0);
     }
     generation_unref(generation);
     return plan;
