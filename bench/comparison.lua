@@ -70,7 +70,7 @@ local function measure(here, group, proxies, options, out)
   local entries = entries_of(here, group, proxies)
   lab.place(here, group)
   lab.fill(here, group.rows[1].size)
-  if group.run then return out:add(require(group.run).run(here, entries, options)) end
+  if group.run then return out:add(require(group.run).run(here, entries, options, out)) end
   in_turns(here, entries, options)
   return out:rows(entries)
 end
@@ -103,6 +103,7 @@ local function compare(here)
     io.write(measure(here, group, proxies, options, out))
     io.flush()
   end
+  io.write(out:goals())
   print("\nwritten to " .. out:save())
 end
 

@@ -1,7 +1,7 @@
 -- Latency at half of what twemproxy can carry, at an even pace (pace.lua); Nydus
 -- also while its configuration is loaded again every two seconds.
 --
---   latency.run(here, entries, options) → text; entries of peer, proxy, row
+--   latency.run(here, entries, options, report) → text; entries of peer, proxy, row
 
 local sys = require("support.sys")
 local lab = require("lab")
@@ -85,8 +85,9 @@ local function with_reloads(entries)
   local all = {}
   for _, entry in ipairs(entries) do all[#all + 1] = entry end
   for _, entry in ipairs(entries) do
-    if entry.peer.kind == "nydus" then
-      all[#all + 1] = { name = "Nydus, reloading", proxy = entry.proxy, peer = entry.peer, reload = true }
+    if entry.peer.kind == "nydus" or entry.peer.kind == "baseline" then
+      local name = entry.peer.name:gsub(",.*", "") .. ", reloading"
+      all[#all + 1] = { name = name, proxy = entry.proxy, peer = entry.peer, reload = true }
     end
   end
   return all
@@ -121,7 +122,21 @@ local function histograms(all)
     .. table_of(all, steps)
 end
 
-function M.run(here, entries, options)
+local function compare(all, report)
+  local base
+  for _, entry in ipairs(all) do
+    if entry.peer.kind == "twemproxy" then base = entry.histogram end
+  end
+  for _, entry in ipairs(base and all or {}) do
+    if not entry.reload then
+      for name, share in pairs({ ["p99 /twemproxy"] = 0.99, ["p99.9 /twemproxy"] = 0.999 }) do
+        report:figure("latency", entry.peer.kind, name, quantile(entry.histogram, share) / quantile(base, share))
+      end
+    end
+  end
+end
+
+function M.run(here, entries, options, report)
   local seconds = { all = math.ceil(options.seconds * 10), reload = math.ceil(options.seconds * 40) }
   local rate, name = half_rate(here, entries, options)
   local all = with_reloads(entries)
@@ -136,6 +151,7 @@ function M.run(here, entries, options)
       end
     end
   end
+  compare(all, report)
   return ABOUT:format(CLIENTS, rate, name, seconds.all, seconds.reload, RELOAD_EVERY) .. quantiles(all)
     .. histograms(all)
 end

@@ -1,6 +1,6 @@
 -- Memory: of idle clients, before and after traffic, and after a peak.
 --
---   memory.run(here, entries, options) → text; entries of peer, proxy, row
+--   memory.run(here, entries, options, report) → text; entries of peer, proxy, row
 
 local sys = require("support.sys")
 local meter = require("meter")
@@ -119,13 +119,17 @@ local function megabytes(bytes)
   return bytes and ("%.1f"):format(bytes / MB) or "-"
 end
 
-function M.run(here, entries, options)
+function M.run(here, entries, options, report)
   local big = options.quick and 128 or 1024
   local out = { HEAD:format(SMALL, FIRST, SETTLES, big) }
   for _, entry in ipairs(entries) do
     local count = CLIENTS_OF[entry.peer.kind] or CLIENTS
     local fresh, used = idle(here, entry, count)
     local p = entry.peer.kind ~= "relay" and peak(here, entry, big) or {}
+    for field, value in pairs({ ["bytes, fresh client"] = fresh, ["bytes, used client"] = used,
+      ["after the peak / before"] = p.after and p.after / p.before }) do
+      report:figure(entry.row.title, entry.peer.kind, field, value)
+    end
     out[#out + 1] = FORM:format(entry.peer.name, count, fresh, used, megabytes(p.sent), megabytes(p.before),
       megabytes(p.most), megabytes(p.after), p.after and ("%.2f"):format(p.after / p.before) or "-")
   end

@@ -3,8 +3,11 @@
 --   report.new(here, proxies, options, notes) → out
 --   out:head()                the lines above the table
 --   out:rows(entries)         the lines of one group: entries of row, peer, samples[round]
+--   out:figure(title, kind, field, value)   something that a goal may be about
+--   out:goals()               the lines about them
 --   out:save() → path         all of it: a whole run in bench/results, any other in build/bench
 
+local goals = require("goals")
 local lab = require("lab")
 
 local Report = {}
@@ -85,7 +88,7 @@ end
 
 function M.new(here, proxies, options, notes)
   local self = setmetatable({ here = here, proxies = proxies, options = options, notes = notes }, Report)
-  self.parts = {}
+  self.parts, self.figures = {}, {}
   return self
 end
 
@@ -114,6 +117,14 @@ local function samples_of(entries, row, matches)
   end
 end
 
+function Report:figure(title, kind, field, value)
+  self.figures[goals.key(title, kind, field)] = value or nil
+end
+
+function Report:goals()
+  return self:add(goals.judge(self.figures))
+end
+
 function Report:table_head()
   if self.headed then return {} end
   self.headed = true
@@ -129,17 +140,22 @@ end
 function Report:rows(entries)
   local out, before = self:table_head(), nil
   for _, entry in ipairs(entries) do
-    local m, row = medians(entry.samples), entry.row
-    local function of(kind)
-      return ratio(entry.samples, samples_of(entries, row, function(peer) return peer.kind == kind end))
+    local m, row, kind = medians(entry.samples), entry.row, entry.peer.kind
+    local function of(other)
+      return ratio(entry.samples, samples_of(entries, row, function(peer) return peer.kind == other end))
     end
     local growth = row ~= entries[1].row
       and ratio(entry.samples, samples_of(entries, entries[1].row, function(peer) return peer == entry.peer end))
     if before ~= row then out[#out + 1] = "" end
     before = row
+    local twemproxy, relay = of("twemproxy"), of("relay")
     out[#out + 1] = FORM:format(row.title, entry.peer.name, text_of(m.cpu), text_of(m.user), text_of(m.system),
-      text_of(m.rate, "%.0f"), text_of(m.p50), text_of(m.p99), text_of(of("twemproxy")), text_of(of("relay")),
-      text_of(growth), text_of(spread(entry.samples), "%.0f%%"))
+      text_of(m.rate, "%.0f"), text_of(m.p50), text_of(m.p99), text_of(twemproxy), text_of(relay), text_of(growth),
+      text_of(spread(entry.samples), "%.0f%%"))
+    for field, value in pairs({ ["/twemproxy"] = twemproxy, ["/HAProxy"] = relay, ["/C router"] = of("nydus"),
+      growth = growth, user = m.user }) do
+      self:figure(row.title, kind, field, value)
+    end
   end
   return self:add(table.concat(out, "\n") .. "\n")
 end
