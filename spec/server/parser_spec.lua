@@ -55,7 +55,7 @@ describe("parser", function()
     end)
 
     it("may be as large as the buffers they are read into, and one byte more or less", function()
-      for _, edge in ipairs({ 2 * 1024, 16 * 1024, 32 * 1024, 64 * 1024, 128 * 1024 }) do
+      for _, edge in ipairs({ 2 * 1024, 16 * 1024, 32 * 1024, 64 * 1024, 68 * 1024, 128 * 1024 }) do
         for by = -40, 4, 4 do
           local key = ("k"):rep(edge + by)
           client:send(encode({ "SET", key, "1" }) .. encode({ "GET", key }) .. encode({ "DEL", key }), true)
@@ -232,7 +232,7 @@ describe("parser", function()
     end)
 
     it("may be as large as the buffers they are read into, with others behind them", function()
-      for _, edge in ipairs({ 16 * 1024, 32 * 1024, 64 * 1024, 80 * 1024 }) do
+      for _, edge in ipairs({ 16 * 1024, 32 * 1024, 64 * 1024, 68 * 1024, 80 * 1024 }) do
         for by = -12, 4, 4 do
           other:send(encode({ "GET", "a" }) .. encode({ "GET", "b" }))
           host:expect("GET a")

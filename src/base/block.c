@@ -8,8 +8,8 @@
 
 enum { SMALL = 1024, KINDS = 4 };
 
-/* How much of each kind is kept, at most: 256 KB for the life of the process. */
-enum { KEEP_BYTES = 64 * 1024 };
+/* How much of each kind is kept, at most, and over a block_shrink. */
+enum { KEEP_BYTES = 256 * 1024, FEW_BYTES = 32 * 1024 };
 
 struct block {
     struct block *next;
@@ -61,4 +61,16 @@ void block_put(void *block, size_t size)
     kept->next = kinds[kind].free;
     kinds[kind].free = kept;
     kinds[kind].bytes += room;
+}
+
+void block_shrink(void)
+{
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        while (kinds[kind].bytes > FEW_BYTES) {
+            struct block *block = kinds[kind].free;
+            kinds[kind].free = block->next;
+            kinds[kind].bytes -= (size_t)SMALL * 2 << kind;
+            free(block);
+        }
+    }
 }

@@ -10,3 +10,5 @@
 void *block_get(size_t size) __attribute__((malloc, returns_nonnull));
 /* The same size again. NULL is fine. */
 void block_put(void *block, size_t size);
+/* To be called now and then: frees what a quiet worker does not need. */
+void block_shrink(void);

@@ -27,6 +27,8 @@
 #include <string.h>
 
 enum { INTAKE_BATCH = 128 };
+/* Of what comes in one read: from here on a big command at its end is not copied. */
+enum { INTAKE_GIVE = 48 * 1024 };
 /* What is read behind a command that blocks: enough to see that the client leaves. */
 enum { INTAKE_GATHER = 256 * 1024 };
 
@@ -372,6 +374,17 @@ static bool input_lacks_bulk(const struct input *input)
     return scan->bulk >= 0 && scan->seen + 1 == scan->argc && input->rest.size + scan->want >= REST_GIVE;
 }
 
+/* A big command leaves with the scratch memory, if it fills that well. */
+static size_t intake_scratch(struct client *client, struct resp_request *scan, char *data, size_t size)
+{
+    struct proxy *proxy = client->proxy;
+    char *memory = proxy_scratch_memory(proxy);
+    size_t used = intake_commands(client, scan, data, size, size >= INTAKE_GIVE ? &memory : NULL);
+    if (!memory)
+        proxy_make_scratch(proxy);
+    return used;
+}
+
 enum intake_status intake_read(struct client *client)
 {
     size_t got, room = PROXY_READ_SIZE;
@@ -400,7 +413,7 @@ enum intake_status intake_read(struct client *client)
         free(input);
         client->input = NULL;
     }
-    size_t used = intake_commands(client, &scan, into, got, NULL);
+    size_t used = intake_scratch(client, &scan, into, got);
     if (used < got && !client->closing && !client->dead)
         intake_keep(client, into + used, got - used, &scan);
     return INTAKE_OK;

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proxy/proxy.h"
 
+#include "base/block.h"
 #include "base/chain.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -196,6 +197,7 @@ static void tick_clients(struct proxy *proxy, double now)
 static void settle_memory(void)
 {
     chain_pool_shrink();
+    block_shrink();
     request_shrink();
     client_shrink();
     if (peak_is_over())
@@ -255,6 +257,16 @@ void proxy_skip(struct proxy *proxy, double seconds)
  * reach: with 2 MB, 50 clients with values of 64 KB cost 150 system calls a second. */
 enum { MAP_FROM = 256 * 1024, TRIM_FROM = 16 * 1024 * 1024 };
 
+char *proxy_scratch_memory(const struct proxy *proxy)
+{
+    return proxy->scratch - REST_SHORT;
+}
+
+void proxy_make_scratch(struct proxy *proxy)
+{
+    proxy->scratch = (char *)xmalloc(REST_SHORT + PROXY_READ_SIZE) + REST_SHORT;
+}
+
 struct proxy *proxy_create(struct ev_loop *loop)
 {
     mallopt(M_MMAP_THRESHOLD, MAP_FROM);
@@ -262,7 +274,7 @@ struct proxy *proxy_create(struct ev_loop *loop)
     struct proxy *proxy = xcalloc(1, sizeof *proxy);
     proxy->loop = loop;
     proxy->next_client_id = proxy->client_id_step = 1;
-    proxy->scratch = (char *)xmalloc(REST_SHORT + PROXY_READ_SIZE) + REST_SHORT;
+    proxy_make_scratch(proxy);
     ev_check_init(&proxy->check, turn_begin);
     ev_set_priority(&proxy->check, EV_MAXPRI);
     ev_check_start(loop, &proxy->check);
@@ -300,7 +312,7 @@ void proxy_destroy(struct proxy *proxy)
     ev_prepare_stop(proxy->loop, &proxy->prepare);
     ev_idle_stop(proxy->loop, &proxy->spin);
     ev_timer_stop(proxy->loop, &proxy->janitor);
-    free(proxy->scratch - REST_SHORT);
+    free(proxy_scratch_memory(proxy));
     free(proxy);
 }
 

@@ -21,7 +21,8 @@ struct listener;
 struct pause;
 struct request;
 
-enum { PROXY_READ_SIZE = 64 * 1024 }; /* one read, and so one fair turn of a connection */
+/* One read, and so one fair turn of a connection. A value of 64 KB comes in one piece with its command. */
+enum { PROXY_READ_SIZE = 68 * 1024 };
 #define PROXY_CLOCK_STEP 0.05          /* seconds between two steps of the clock */
 
 /* What is to be done once, before the replies of this turn are written. Stands in what its maker keeps. */
@@ -78,6 +79,9 @@ struct proxy {
     void *server;  /* the worker's, for INFO and the like */
 };
 
+/* The memory that scratch lies in, from malloc: who takes it has another one made. */
+char *proxy_scratch_memory(const struct proxy *proxy);
+void proxy_make_scratch(struct proxy *proxy);
 struct proxy *proxy_create(struct ev_loop *loop);
 void proxy_destroy(struct proxy *proxy);
 
