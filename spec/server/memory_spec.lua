@@ -68,14 +68,25 @@ describe("memory", function()
     connect(CLIENTS)
     local fresh = (purged() - before) / CLIENTS
     talk()
-    local used
-    pcall(support.wait_until, function()
-      used = (purged() - before) / CLIENTS
-      return used <= fresh + 16
-    end, 3)
-    report("idle client", ("%.0f bytes, %.0f after traffic"):format(fresh, used))
+    local function settled()
+      local bytes
+      pcall(support.wait_until, function()
+        bytes = (purged() - before) / CLIENTS
+        return bytes <= fresh + 32
+      end, 3)
+      return bytes
+    end
+    local used = settled()
+    local hello = support.encode({ "HELLO", "3", "SETNAME", "a-service-with-a-name" }) ..
+      support.encode({ "CLIENT", "SETINFO", "LIB-NAME", "redis-py" }) ..
+      support.encode({ "CLIENT", "SETINFO", "LIB-VER", "4.5.1" })
+    for _, one in ipairs(clients) do one:send(hello) end
+    for _, one in ipairs(clients) do for _ = 1, 3 do one:read() end end
+    local named = settled()
+    report("idle client", ("%.0f bytes, %.0f after traffic, %.0f with names"):format(fresh, used, named))
     assert.is_true(fresh <= 512, ("%.0f bytes before traffic"):format(fresh))
     assert.is_true(used <= 512, ("%.0f bytes after traffic"):format(used))
+    assert.is_true(named <= 512, ("%.0f bytes with names"):format(named))
     for _, one in ipairs(clients) do one:close() end
     support.wait_until(function() return client:call("INFO", "clients"):find("connected_clients:1\r", 1, true) end)
   end)

@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "base/peak.h"
+#include "base/slab.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -22,38 +23,54 @@ enum chunk_kind {
     CHUNK_SHARED, /* in other chains, too */
 };
 
-/* Header included, so that the allocator sees round numbers. */
-static const size_t POOL_SIZE[] = {2 * 1024, 16 * 1024};
-/* Unused chunks that are always kept: a few turns' worth. */
-static const unsigned POOL_KEEP[] = {32, 8};
+/* In slabs, so that they share no page with what lives longer: else what 10,000
+ * clients leave behind while they are busy keeps 200 bytes more for each. */
+struct chunk_small {
+    struct chunk chunk;
+    char bytes[31 * SLAB_LINE - sizeof(struct chunk)]; /* eight fit into a slab's block */
+};
+static struct slab small_chunks = SLAB_OF(struct chunk_small);
 
-struct chunk_pool {
+/* Header included, so that the allocator sees round numbers. */
+enum { LARGE_SIZE = 16 * 1024 };
+/* Unused ones that are always kept: a few turns' worth. */
+enum { LARGE_KEEP = 8 };
+
+/* One per process: a worker has one thread. */
+static struct {
     struct chunk *free;
     unsigned count;
     unsigned least; /* of count, since the last chain_pool_shrink: so many nobody has needed */
-};
+} large_chunks;
 
-/* One per process: a worker has one thread. */
-static struct chunk_pool pools[2];
-
-static struct chunk *pool_get(enum chunk_kind kind)
+static struct chunk *small_get(void)
 {
-    struct chunk *chunk = pools[kind].free;
+    struct chunk_small *small = slab_get(&small_chunks);
+    small->chunk = (struct chunk){.data = small->bytes, .room = sizeof small->bytes, .kind = CHUNK_SMALL};
+    return &small->chunk;
+}
+
+static struct chunk *large_get(void)
+{
+    struct chunk *chunk = large_chunks.free;
     if (chunk) {
-        pools[kind].free = chunk->next;
-        if (--pools[kind].count < pools[kind].least)
-            pools[kind].least = pools[kind].count;
+        large_chunks.free = chunk->next;
+        if (--large_chunks.count < large_chunks.least)
+            large_chunks.least = large_chunks.count;
     } else {
-        chunk = xmalloc(POOL_SIZE[kind]);
-        peak_took(POOL_SIZE[kind]);
-        chunk->data = (char *)(chunk + 1);
-        chunk->room = POOL_SIZE[kind] - sizeof *chunk;
-        chunk->kind = (uint8_t)kind;
+        chunk = xmalloc(LARGE_SIZE);
+        peak_took(LARGE_SIZE);
     }
-    chunk->next = NULL;
-    chunk->start = chunk->end = 0;
-    chunk->users = 0;
+    *chunk = (struct chunk){
+        .data = (char *)(chunk + 1), .room = LARGE_SIZE - sizeof *chunk, .kind = CHUNK_LARGE};
     return chunk;
+}
+
+static void large_put(struct chunk *chunk)
+{
+    chunk->next = large_chunks.free;
+    large_chunks.free = chunk;
+    large_chunks.count++;
 }
 
 struct shared *shared_create(const char *bytes, size_t size)
@@ -73,19 +90,18 @@ void shared_release(struct shared *shared)
 
 static void chunk_free(struct chunk *chunk)
 {
-    if (chunk->kind == CHUNK_GIVEN)
-        free(chunk->data);
-    if (chunk->kind == CHUNK_SHARED)
-        shared_release((struct shared *)(void *)(chunk->data - offsetof(struct shared, bytes)));
-    if (chunk->kind >= CHUNK_EXACT) {
+    if (chunk->kind == CHUNK_SMALL) {
+        slab_put(&small_chunks, chunk);
+    } else if (chunk->kind == CHUNK_LARGE) {
+        large_put(chunk);
+    } else {
+        if (chunk->kind == CHUNK_GIVEN)
+            free(chunk->data);
+        if (chunk->kind == CHUNK_SHARED)
+            shared_release((struct shared *)(void *)(chunk->data - offsetof(struct shared, bytes)));
         peak_gave(chunk->room);
         free(chunk);
-        return;
     }
-    struct chunk_pool *pool = &pools[chunk->kind];
-    chunk->next = pool->free;
-    pool->free = chunk;
-    pool->count++;
 }
 
 static struct chunk *chunk_exact(size_t size)
@@ -108,10 +124,10 @@ static struct chunk *chain_push(struct chain *chain, struct chunk *chunk)
 
 static struct chunk *chain_grow(struct chain *chain, size_t size)
 {
-    if (!chain->first && size <= POOL_SIZE[CHUNK_SMALL] - sizeof(struct chunk))
-        return chain_push(chain, pool_get(CHUNK_SMALL));
-    if (size <= POOL_SIZE[CHUNK_LARGE] - sizeof(struct chunk))
-        return chain_push(chain, pool_get(CHUNK_LARGE));
+    if (!chain->first && size <= sizeof((struct chunk_small){0}.bytes))
+        return chain_push(chain, small_get());
+    if (size <= LARGE_SIZE - sizeof(struct chunk))
+        return chain_push(chain, large_get());
     return chain_push(chain, chunk_exact(size));
 }
 
@@ -225,15 +241,13 @@ void chain_clear(struct chain *chain)
 
 void chain_pool_shrink(void)
 {
-    for (int kind = CHUNK_SMALL; kind <= CHUNK_LARGE; kind++) {
-        struct chunk_pool *pool = &pools[kind];
-        for (; pool->least > POOL_KEEP[kind]; pool->least--) {
-            struct chunk *chunk = pool->free;
-            pool->free = chunk->next;
-            pool->count--;
-            peak_gave(POOL_SIZE[kind]);
-            free(chunk);
-        }
-        pool->least = pool->count;
+    slab_shrink(&small_chunks);
+    for (; large_chunks.least > LARGE_KEEP; large_chunks.least--) {
+        struct chunk *chunk = large_chunks.free;
+        large_chunks.free = chunk->next;
+        large_chunks.count--;
+        peak_gave(LARGE_SIZE);
+        free(chunk);
     }
+    large_chunks.least = large_chunks.count;
 }
