@@ -45,6 +45,41 @@ describe("parser", function()
       end
     end)
 
+    -- The scan of a request is used again for the next one where only arguments differ.
+    it("that are nearly like the one before are read as what they are", function()
+      local function answer(bytes)
+        local one = nydus:client()
+        one:send(bytes)
+        one:shutdown_write()
+        local reply = one:read_to_end()
+        one:close()
+        return reply
+      end
+      for _, words in ipairs({ { "GET", "near:1" }, { "SET", "near:1", "12" }, { "OBJECT", "ENCODING", "near:1" } }) do
+        local request = encode(words)
+        local reply = answer(request)
+        for at = 1, #request do
+          for _, byte in ipairs({ "\r", "\n", "0", "3", "$" }) do
+            local near = request:sub(1, at - 1) .. byte .. request:sub(at + 1)
+            assert.equal(reply .. answer(near), answer(request .. near), near)
+          end
+        end
+      end
+    end)
+
+    it("that are alike are as many as they are", function()
+      local requests, expected = {}, {}
+      for i = 1, 3000 do
+        local name, value = i % 7 == 0 and "set" or "SET", i % 5 == 0 and "ab" or "c"
+        requests[#requests + 1] = encode({ name, "alike:" .. i % 9, value })
+        requests[#requests + 1] = encode({ i % 11 == 0 and "DEL" or "GET", "alike:" .. i % 9 })
+        expected[#expected + 1] = "+OK\r\n" .. (i % 11 == 0 and ":1\r\n" or bulk(value))
+      end
+      client:send(table.concat(requests), true)
+      local all = table.concat(expected)
+      assert.is_true(all == client:read_raw(#all))
+    end)
+
     it("may come byte by byte", function()
       local request = encode({ "SET", "drip", "value" }) .. "GET drip\r\n" .. encode({ "EXISTS", "drip", "no" })
       for i = 1, #request do

@@ -122,39 +122,13 @@ static struct chunk *chain_push(struct chain *chain, struct chunk *chunk)
     return chunk;
 }
 
-static struct chunk *chain_grow(struct chain *chain, size_t size)
+struct chunk *chain_grow(struct chain *chain, size_t size)
 {
     if (!chain->first && size <= sizeof((struct chunk_small){0}.bytes))
         return chain_push(chain, small_get());
     if (size <= LARGE_SIZE - sizeof(struct chunk))
         return chain_push(chain, large_get());
     return chain_push(chain, chunk_exact(size));
-}
-
-char *chain_reserve(struct chain *chain, size_t size)
-{
-    struct chunk *last = chain->last;
-    if (!last || last->room - last->end < size)
-        last = chain_grow(chain, size);
-    return last->data + last->end;
-}
-
-void chain_commit(struct chain *chain, size_t size)
-{
-    struct chunk *last = chain->last;
-    assert(last && last->room - last->end >= size);
-    last->end += size;
-    chain->size += size;
-    if (!chain->unsent && size)
-        chain->unsent = last;
-}
-
-char *chain_append(struct chain *chain, const char *bytes, size_t size)
-{
-    char *out = chain_reserve(chain, size);
-    memcpy(out, bytes, size);
-    chain_commit(chain, size);
-    return out;
 }
 
 static struct chunk *chain_add(struct chain *chain, struct chunk content)
@@ -218,7 +192,7 @@ void chain_written(struct chain *chain, size_t size)
     chain_trim(chain);
 }
 
-void chain_trim(struct chain *chain)
+void chain_drop(struct chain *chain)
 {
     struct chunk *chunk;
     while ((chunk = chain->first) && chunk != chain->unsent && !chunk->users) {

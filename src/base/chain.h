@@ -8,6 +8,7 @@
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/uio.h>
 
 struct chunk {
@@ -25,13 +26,35 @@ struct chain {
     size_t size;          /* bytes still to be written */
 };
 
+/* Part of chain_reserve: the last chunk has no room. */
+struct chunk *chain_grow(struct chain *chain, size_t size);
+
 /* Room for `size` bytes in one piece at the end; chain_commit says how many
  * were used. The pointer is good until the next call on the chain. */
-char *chain_reserve(struct chain *chain, size_t size);
-void chain_commit(struct chain *chain, size_t size);
+static inline char *chain_reserve(struct chain *chain, size_t size)
+{
+    struct chunk *last = chain->last;
+    if (__builtin_expect(!last || last->room - last->end < size, 0))
+        last = chain_grow(chain, size);
+    return last->data + last->end;
+}
+static inline void chain_commit(struct chain *chain, size_t size)
+{
+    struct chunk *last = chain->last;
+    last->end += size;
+    chain->size += size;
+    if (!chain->unsent && size)
+        chain->unsent = last;
+}
 
 /* Copies bytes to the end; returns where they lie now. */
-char *chain_append(struct chain *chain, const char *bytes, size_t size);
+static inline char *chain_append(struct chain *chain, const char *bytes, size_t size)
+{
+    char *out = chain_reserve(chain, size);
+    memcpy(out, bytes, size);
+    chain_commit(chain, size);
+    return out;
+}
 
 /* Takes memory from malloc (data[start..end) is content) as the new end, without a copy. */
 struct chunk *chain_give(struct chain *chain, char *data, size_t start, size_t end, size_t room);
@@ -54,8 +77,14 @@ int chain_iovec(const struct chain *chain, struct iovec *iov, int max);
  * but those with users stay in the chain until chain_trim. */
 void chain_written(struct chain *chain, size_t size);
 
+/* Part of chain_trim: there is something to free. */
+void chain_drop(struct chain *chain);
 /* Frees leading chunks that are written and have no users any more. */
-void chain_trim(struct chain *chain);
+static inline void chain_trim(struct chain *chain)
+{
+    if (chain->first && chain->first != chain->unsent && !chain->first->users)
+        chain_drop(chain);
+}
 
 /* Frees all. */
 void chain_clear(struct chain *chain);

@@ -11,7 +11,6 @@
 #include "proxy/cluster.h"
 #include "proxy/dispatch.h"
 #include "proxy/intake.h"
-#include "proxy/listener.h"
 #include "proxy/login.h"
 #include "proxy/measure.h"
 #include "proxy/order.h"
@@ -45,11 +44,6 @@ static struct slab clients = SLAB_OF(struct client);
 static double client_now(const struct client *client)
 {
     return ev_now(client->proxy->loop);
-}
-
-struct cluster *client_cluster(const struct client *client)
-{
-    return client->listener->cluster;
 }
 
 void client_stir(struct client *client)

@@ -8,6 +8,7 @@
 #pragma once
 #include "base/rest.h"
 #include "net/stream.h"
+#include "proxy/listener.h"
 #include "proxy/request.h"
 #include "resp/resp.h"
 
@@ -111,7 +112,10 @@ bool client_push(struct client *client, const char *bytes, size_t size);
 bool client_push_shared(struct client *client, struct shared *shared);
 
 /* The cluster its commands go to now, or NULL after a reload that dropped it. */
-struct cluster *client_cluster(const struct client *client);
+static inline struct cluster *client_cluster(const struct client *client)
+{
+    return client->listener->cluster;
+}
 
 /* "127.0.0.1:50312" or the socket's path. Returns text. */
 const char *client_address(const struct client *client, char *text, size_t size);

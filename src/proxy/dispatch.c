@@ -54,9 +54,7 @@ static bool find_keys_by_spec(struct request *request, const struct resp_request
 bool dispatch_find_keys(struct request *request, const struct resp_request *scan)
 {
     struct query *query = &request->query;
-    uint32_t fixed = policy_of(query->command)->key;
-    if (!fixed)
-        fixed = keys_fixed_single(query->command);
+    uint32_t fixed = policy_keys[query->command->id];
     if (!fixed)
         return !command_has_keys(query->command) || find_keys_by_spec(request, scan);
     if (fixed < scan->argc) {

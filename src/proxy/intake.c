@@ -21,6 +21,7 @@
 #include "proxy/proxy.h"
 #include "proxy/subscriber.h"
 #include "proxy/transaction.h"
+#include "resp/alike.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +37,7 @@ enum { INTAKE_GATHER = 256 * 1024 };
 struct batch {
     struct request *requests[INTAKE_BATCH];
     size_t count;
+    const struct command *last; /* of the request before, for one that is alike; NULL: look it up */
 };
 
 static void batch_flush(struct batch *batch)
@@ -121,11 +123,12 @@ static const struct command *find_learned_sub(struct client *client, struct requ
 }
 
 /* The command's row, in the request, too; NULL: that has been failed, or is kept and its client held. */
-static inline const struct command *find_command(struct client *client, struct request *request,
-                                                 const char *start, const struct resp_request *scan)
+static const struct command *find_command(struct client *client, struct request *request, const char *start,
+                                          const struct resp_request *scan, struct batch *batch)
 {
     const struct resp_arg *name = &scan->args[0], *sub = &scan->args[1];
-    const struct command *command = command_find(start + name->at, name->size);
+    const struct command *command = command_find_inside(start + name->at, name->size);
+    bool plain = command && !(command->flags & COMMAND_CONTAINER);
     if (!command) {
         command = find_learned(client, request, start, name);
         if (!command)
@@ -140,8 +143,10 @@ static inline const struct command *find_command(struct client *client, struct r
         command = row;
     }
     request->query.command = command;
-    if (command_arity_fits(command, scan->argc))
+    if (command_arity_fits(command, scan->argc)) {
+        batch->last = plain ? command : NULL;
         return command;
+    }
     bool aborts = transaction_aborts(client, command);
     request_fail(request, FAILURE_LOCAL, "%s wrong number of arguments for '%s' command",
                  aborts ? "EXECABORT Transaction discarded because of:" : "ERR", command->name);
@@ -201,7 +206,11 @@ static bool intake_has_cluster(struct client *client, struct request *request)
 static inline void intake_request(struct client *client, struct batch *batch, struct request *request,
                                   const struct resp_request *scan)
 {
-    const struct command *command = find_command(client, request, request->query.bytes, scan);
+    const struct command *command = batch->last;
+    if (command)
+        request->query.command = command;
+    else
+        command = find_command(client, request, request->query.bytes, scan, batch);
     if (!command) {
         if (!client->hold)
             transaction_spoil(client);
@@ -225,6 +234,7 @@ void intake_again(struct client *client, struct request *request)
     struct batch batch;
     struct resp_request scan = {0};
     batch.count = 0;
+    batch.last = NULL;
     client->hold &= (uint8_t)~HOLD_COMMAND;
     resp_scan_request(&scan, request->query.bytes, request->query.size, UINT32_MAX);
     if (!request->query.command)
@@ -268,6 +278,7 @@ static void intake_inline(struct client *client, struct batch *batch, const char
         intake_command(client, batch, out, &scan, out);
     else
         free(out);
+    batch->last = NULL; /* the line itself has no scan */
 }
 
 static void intake_error(struct client *client, const char *error)
@@ -286,6 +297,22 @@ static bool intake_goes_on(const struct client *client)
     return !client->hold && !client->closing && !client->dead;
 }
 
+/* The next command. One that is like the one before has its scan, which is still there, and its row. */
+static inline enum resp_status intake_scan(struct client *client, struct batch *batch,
+                                           struct resp_request *scan, const char *start, size_t size)
+{
+    if (batch->last) {
+        if (!login_is_missing(client) && alike_request(scan, start - scan->size, start, size))
+            return RESP_DONE;
+        batch->last = NULL;
+        *scan = (struct resp_request){0};
+    }
+    const struct cluster *cluster = client_cluster(client);
+    uint32_t max_request = cluster ? cluster->max_request : RESP_MAX_INLINE;
+    enum resp_status status = resp_scan_request(scan, start, size, max_request);
+    return login_is_missing(client) ? login_limits(scan, start, status) : status;
+}
+
 /* Takes the whole commands of data[0..size); returns the bytes they took. A
  * big one at the end of `owner` (the allocation that holds data) takes it
  * along: *owner is NULL then. */
@@ -294,13 +321,10 @@ static size_t intake_commands(struct client *client, struct resp_request *scan, 
 {
     struct batch batch;
     batch.count = 0;
-    struct cluster *cluster = client_cluster(client);
-    uint32_t max_request = cluster ? cluster->max_request : RESP_MAX_INLINE;
+    batch.last = NULL;
     size_t at = 0;
     while (at < size && intake_goes_on(client)) {
-        enum resp_status status = resp_scan_request(scan, data + at, size - at, max_request);
-        if (login_is_missing(client))
-            status = login_limits(scan, data + at, status);
+        enum resp_status status = intake_scan(client, &batch, scan, data + at, size - at);
         if (status == RESP_MORE)
             break;
         size_t whole = scan->size;
@@ -318,9 +342,12 @@ static size_t intake_commands(struct client *client, struct resp_request *scan, 
         } else if (scan->argc) {
             intake_command(client, &batch, data + at, scan, NULL);
         }
-        *scan = (struct resp_request){0};
         at += whole;
+        if (!batch.last)
+            *scan = (struct resp_request){0};
     }
+    if (batch.last)
+        *scan = (struct resp_request){0};
     batch_flush(&batch);
     return at;
 }

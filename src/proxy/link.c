@@ -12,6 +12,7 @@
 #include "proxy/host.h"
 #include "proxy/measure.h"
 #include "proxy/proxy.h"
+#include "resp/alike.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -359,13 +360,27 @@ static void link_reply(struct link *link, const struct reply *reply)
         chain_trim(&link->stream.out);
 }
 
+/* Replies to reads are mostly bulks, and mostly alike. */
+static inline enum resp_status link_scan(struct link *link, struct alike *last, const char *start,
+                                         size_t size)
+{
+    struct resp_reply *scan = &link->scan;
+    if (*start == '$' && !scan->left) {
+        scan->size = alike_bulk(last, start, start + size);
+        if (scan->size)
+            return RESP_DONE;
+    }
+    return resp_scan_reply(scan, start, size);
+}
+
 /* Hands out the whole replies in data[0..size); returns the bytes they took.
  * `give`: data is this allocation. The link may have failed on return. */
 static size_t link_consume(struct link *link, const char *data, size_t size, char **give, size_t room)
 {
     size_t at = 0;
+    struct alike last = ALIKE_NONE;
     while (at < size) {
-        enum resp_status status = resp_scan_reply(&link->scan, data + at, size - at);
+        enum resp_status status = link_scan(link, &last, data + at, size - at);
         if (status == RESP_MORE)
             break;
         if (status == RESP_ERROR) {

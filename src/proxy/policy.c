@@ -29,8 +29,10 @@
 #include "proxy/transaction.h"
 #include "proxy/turnout.h"
 #include "proxy/watch.h"
+#include "resp/keys.h"
 
 uint8_t policy_index[COMMAND_IDS];
+uint8_t policy_keys[COMMAND_IDS];
 
 /* Does one of the hosts begin to count databases elsewhere than at 0? MOVE would name another then. */
 static bool databases_shifted(const struct call *call)
@@ -193,6 +195,15 @@ static uint8_t policy_find(const char *name, size_t size)
     return 0;
 }
 
+static void policy_set(const struct command *command, uint8_t found)
+{
+    uint32_t key = policies[found].key;
+    if (!key)
+        key = keys_fixed_single(command);
+    policy_index[command->id] = found;
+    policy_keys[command->id] = key <= UINT8_MAX ? (uint8_t)key : 0;
+}
+
 /* Before main. Asks for rows by number, for their hash may not be set up yet. */
 __attribute__((constructor)) static void policy_setup(void)
 {
@@ -204,7 +215,7 @@ __attribute__((constructor)) static void policy_setup(void)
             uint8_t container = policy_find(name, (size_t)(bar - name));
             found = policies[container].refusal ? container : 0;
         }
-        policy_index[id] = found;
+        policy_set(command_row(id), found);
     }
 }
 
@@ -219,5 +230,5 @@ void policy_learn(const struct command *command)
             found = i;
         }
     }
-    policy_index[command->id] = found;
+    policy_set(command, found);
 }

@@ -55,6 +55,8 @@ struct policy {
 /* By the row of the command: 0 is "routed", for most. */
 extern const struct policy policies[];
 extern uint8_t policy_index[];
+/* By the row of the command, too: the argument that is its only key; 0: keys_find has to be asked. */
+extern uint8_t policy_keys[] __attribute__((visibility("hidden")));
 
 /* Never NULL. One load for the hot path. */
 static inline const struct policy *policy_of(const struct command *command)

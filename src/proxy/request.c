@@ -39,7 +39,8 @@ void request_put(struct request *request)
 {
     if (request->answered && request->reply.size > REQUEST_SMALL_REPLY)
         block_put(request->reply.large, request->reply.size);
-    free(request->memory);
+    if (request->memory)
+        free(request->memory);
     if (request->undo)
         undo_drop(request->undo);
     if (request->cluster)

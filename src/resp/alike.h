@@ -1,14 +1,19 @@
-/* Bulks in a row: the keys of MGET, the values of its reply. Their headers are
+/* What comes in a row and looks alike.
+ *
+ * Bulks: the keys of MGET, the values of its reply, the replies to GETs. Their headers are
  * mostly alike, so each is compared with the one before it as one number,
  * instead of being read digit by digit. The CPU guesses that they are, and goes
  * on with the next before it is done with this one: 3 ns for a key, instead of
- * 14. */
+ * 14.
+ *
+ * Requests: the commands of a pipeline are mostly the same with other arguments of the same size. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include <endian.h>
 #include <string.h>
 
 #include "resp/number.h"
+#include "resp/resp.h"
 
 /* The bulk before. */
 struct alike {
@@ -69,4 +74,40 @@ static __attribute__((noinline, unused)) uint64_t alike_skip(const char **at, co
     }
     *at = bulk;
     return left;
+}
+
+/* At least two bytes. */
+static inline bool alike_bytes(const char *one, const char *other, uint32_t size)
+{
+    if (size < 4) {
+        return memcmp(one, other, 2) == 0 && memcmp(one + size - 2, other + size - 2, 2) == 0;
+    }
+    if (size < 8) {
+        return memcmp(one, other, 4) == 0 && memcmp(one + size - 4, other + size - 4, 4) == 0;
+    }
+    for (uint32_t at = 0; at + 8 < size; at += 8) {
+        if (memcmp(one + at, other + at, 8) != 0) {
+            return false;
+        }
+    }
+    return memcmp(one + size - 8, other + size - 8, 8) == 0;
+}
+
+/* Does other[0..size) begin with a request that differs from one[], whose scan this is, only inside of the
+ * arguments behind the first? Then that scan is right for it, and the command is the same: a fifth of the
+ * instructions of scanning and looking up. */
+static inline bool alike_request(const struct resp_request *scan, const char *one, const char *other,
+                                 size_t size)
+{
+    uint32_t from = 0;
+    if (size < scan->size || scan->argc > RESP_ARGS) {
+        return false;
+    }
+    for (uint32_t i = 1; i < scan->argc; i++) {
+        if (!alike_bytes(one + from, other + from, scan->args[i].at - from)) {
+            return false;
+        }
+        from = scan->args[i].at + scan->args[i].size;
+    }
+    return alike_bytes(one + from, other + from, scan->size - from);
 }

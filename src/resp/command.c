@@ -80,6 +80,14 @@ struct slot {
 };
 static struct slot slots[SLOTS];
 
+/* The same for short names of letters only, but for subcommands: all that matter for speed. */
+struct short_slot {
+    uint64_t word;
+    uint16_t row;
+    uint8_t size;
+};
+static struct short_slot short_slots[SLOTS];
+
 /* Lower case for the letters A-Z in all eight bytes at once. Bytes above 127
  * may change too, but never into what a name in the table holds. */
 static inline uint64_t word_lower(uint64_t word)
@@ -138,16 +146,20 @@ static inline uint32_t name_hash(const struct name *name)
     return (uint32_t)(hash >> 54);
 }
 
-/* The same for a name of one word, which most commands that matter have: a
- * third of the instructions. Names of one size have the other words equal. */
-static inline const struct command *name_find_short(const char *text, size_t size)
+/* A byte with this bit is a letter of a name just when it is that letter in any case. */
+static const uint64_t any_case = 0x2020202020202020u;
+
+static inline uint32_t short_hash(uint64_t word)
 {
-    uint64_t word = word_lower(word_load(text, size));
-    const struct name name = {.word = {word}};
-    for (uint32_t at = name_hash(&name); slots[at].row != 0; at = (at + 1) % SLOTS) {
-        const struct name *found = &slots[at].name;
-        if (found->word[0] == word && found->size == size && found->parent == 0) {
-            return &rows[slots[at].row - 1];
+    return (uint32_t)(word * 0x9e3779b97f4a7c15u >> 54);
+}
+
+/* `word`: the name's bytes, zero padded, any_case. */
+static inline const struct command *short_find(uint64_t word, size_t size)
+{
+    for (uint32_t at = short_hash(word); short_slots[at].row != 0; at = (at + 1) % SLOTS) {
+        if (short_slots[at].word == word && short_slots[at].size == size) {
+            return &rows[short_slots[at].row - 1];
         }
     }
     return NULL;
@@ -165,6 +177,24 @@ static const struct command *name_find(const char *text, size_t size, uint16_t p
         }
     }
     return NULL;
+}
+
+static void short_slot_add(const struct name *name, uint16_t row)
+{
+    uint64_t word = name->word[0] | any_case;
+    uint32_t at = short_hash(word);
+    while (short_slots[at].row != 0) {
+        at = (at + 1) % SLOTS;
+    }
+    short_slots[at] =
+        (struct short_slot){.word = word, .row = (uint16_t)(row + 1), .size = (uint8_t)name->size};
+}
+
+/* Short, and of letters only? */
+static bool is_plain_word(const char *text)
+{
+    size_t size = strlen(text);
+    return size <= 8 && strspn(text, "abcdefghijklmnopqrstuvwxyz") == size;
 }
 
 /* Before main: the table is the same for everybody and never changes. */
@@ -187,6 +217,9 @@ __attribute__((constructor)) static void slots_setup(void)
             at = (at + 1) % SLOTS;
         }
         slots[at] = (struct slot){.name = name, .row = (uint16_t)(row + 1)};
+        if (parent == 0 && is_plain_word(text)) {
+            short_slot_add(&name, row);
+        }
     }
 }
 
@@ -280,7 +313,22 @@ bool command_is_learned(const struct command *command)
 
 const struct command *command_find(const char *name, size_t size)
 {
-    return size <= 8 ? name_find_short(name, size) : name_find(name, size, 0);
+    return name_find(name, size, 0);
+}
+
+const struct command *command_find_inside(const char *name, size_t size)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    if (size - 1 < 8) {
+        uint64_t word;
+        memcpy(&word, name + size - 8, 8);
+        const struct command *found = short_find(word >> (8 - size) * 8 | any_case, size);
+        if (found) {
+            return found;
+        }
+    }
+#endif
+    return command_find(name, size);
 }
 
 const struct command *command_find_sub(const struct command *command, const char *sub, size_t size)

@@ -68,6 +68,8 @@ enum { COMMAND_IDS = 1024 };
 
 /* The row of a command by name in any case, or NULL. O(1), no allocation. */
 const struct command *command_find(const char *name, size_t size);
+/* The same for a name inside of a request, where 8 bytes in front of it can be read ("*1\r\n$4\r\n"). */
+const struct command *command_find_inside(const char *name, size_t size);
 /* The row of the subcommand when `command` is a container and has it, else NULL. */
 const struct command *command_find_sub(const struct command *command, const char *sub, size_t size);
 size_t command_count(void);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum number_status {
     NUMBER_DONE, /* value and used are set */
@@ -14,10 +15,9 @@ enum number_status {
     NUMBER_LONG  /* digits only so far, but beyond 64 bits */
 };
 
-/* The hot path: one to eight digits. Returns the byte after \r\n, or NULL when
- * the line is anything else (cut, negative, wrong, long), for number_read to
- * find out. Never looks at end or beyond. */
-static inline const char *number_short(const char *at, const char *end, uint32_t *value)
+/* Three to eight digits, and less at the end of what has come. */
+static __attribute__((noinline, unused)) const char *number_longer(const char *at, const char *end,
+                                                                   uint32_t *value)
 {
     if (end - at < 3) {
         return NULL;
@@ -45,6 +45,31 @@ static inline const char *number_short(const char *at, const char *end, uint32_t
     }
     *value = number;
     return at + 3;
+}
+
+static inline bool number_ends(const char *at)
+{
+    return memcmp(at, "\r\n", 2) == 0;
+}
+
+/* The hot path: one to eight digits. Returns the byte after \r\n, or NULL when
+ * the line is anything else (cut, negative, wrong, long), for number_read to
+ * find out. Never looks at end or beyond. */
+static inline const char *number_short(const char *at, const char *end, uint32_t *value)
+{
+    if (end - at < 4) {
+        return number_longer(at, end, value);
+    }
+    uint32_t first = (uint32_t)(unsigned char)at[0] - '0', second = (uint32_t)(unsigned char)at[1] - '0';
+    if (first <= 9 && number_ends(at + 1)) {
+        *value = first;
+        return at + 3;
+    }
+    if (first - 1 < 9 && second <= 9 && number_ends(at + 2)) {
+        *value = first * 10 + second;
+        return at + 4;
+    }
+    return number_longer(at, end, value);
 }
 
 /* Any number line at at[0..size); *used counts its \r\n. */
