@@ -387,13 +387,6 @@ void dispatch_batch(struct request **requests, size_t count)
 
 /* ---- failing ---- */
 
-bool dispatch_mends(struct request *request, const struct reply *reply)
-{
-    const struct command *command = request->query.command;
-    policy_mend *mend = command ? policy_of(command)->mend : NULL;
-    return mend && mend(request, reply);
-}
-
 /* Safe to be tried on another host: it has not run, or running it twice changes nothing. */
 static bool may_retry(const struct request *request, enum failure failure)
 {
@@ -413,6 +406,26 @@ static const struct target *watcher_of(const struct request *request)
     bool routed = query->watcher && link->slot < LINK_FEED && query->target &&
                   query->target->kind == TARGET_HOST && query->target->host.host == link->host;
     return routed ? query->target->set->watchers[query->watcher] : NULL;
+}
+
+struct request *dispatch_attempt(struct request *request)
+{
+    const struct target *watcher = watcher_of(request);
+    bool divides = watcher && watcher->action.action->divide;
+    return divides ? watcher->action.action->divide(watcher, request) : request;
+}
+
+bool dispatch_mends(struct request *request, const struct reply *reply)
+{
+    const struct command *command = request->query.command;
+    policy_mend *mend = command ? policy_of(command)->mend : NULL;
+    if (mend && mend(request, reply))
+        return true;
+    struct request *attempt = dispatch_attempt(request);
+    if (attempt == request)
+        return false;
+    attempt->done(attempt, reply);
+    return true;
 }
 
 /* Does the router itself leave out hosts that fail? A reply that is late may still come: it does not take
@@ -472,6 +485,7 @@ void dispatch_give_up(struct request *request, const struct mishap *mishap)
 void dispatch_failed(struct request *request, enum failure failure, const char *reason)
 {
     const struct mishap mishap = {.host = request->link->host, .failure = failure, .reason = reason};
+    request = dispatch_attempt(request);
     if (may_retry(request, failure)) {
         const struct target *watcher = watcher_of(request);
         if (watcher ? watcher->action.action->failed(watcher, request, &mishap)

@@ -46,6 +46,10 @@ struct mishap {
  * (Nydus's retry: only what cannot have run, or only reads), or fails it. */
 void dispatch_failed(struct request *request, enum failure failure, const char *reason);
 
+/* What something happens to at the host of a request: the request, or where that was an action's first
+ * attempt with it, a part of it. */
+struct request *dispatch_attempt(struct request *request);
+
 /* Goes on with such a request from another target, in its query.target. */
 void dispatch_elsewhere(struct request *request);
 

@@ -267,7 +267,7 @@ void link_send(struct link *link, struct request *request)
         return;
     }
     if (link->depth && link->stream.out.size + request->query.size > LINK_MAX_WAITING) {
-        request_fail(request, FAILURE_REFUSED, "ERR host %s is busy: its queue is full",
+        request_fail(dispatch_attempt(request), FAILURE_REFUSED, "ERR host %s is busy: its queue is full",
                      link->host->options.identifier);
         return;
     }

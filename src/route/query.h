@@ -19,7 +19,7 @@ struct query {
     uint8_t attempt;     /* 0 at first, +1 with every retry */
     uint8_t resp;        /* the protocol version of its reply, 2 or 3; 0: nobody cares */
     uint16_t otherwise;  /* which defaults are above, for a function that knows no way: target_note_default */
-    uint16_t watcher;    /* the last action on the way that is told when the host fails: set->watchers */
+    uint16_t watcher;    /* the last action on the way that is told what happens at the host: set->watchers */
     uint8_t flows;       /* flows it has come through: one may lead to another, but not without end */
     bool pinned;         /* in a transaction, or it blocks: see query_reads */
 

@@ -265,7 +265,7 @@ struct target *target_action(struct target_set *set, const struct action *action
     target->action.count = count;
     target->action.state = state;
     set->passes |= action->pass != NULL;
-    if (action->failed) {
+    if ((action->failed || action->divide) && set->watcher_count < UINT16_MAX) {
         target->place = ++set->watcher_count;
         set->watchers = xrealloc(set->watchers, (set->watcher_count + 1u) * sizeof *set->watchers);
         set->watchers[target->place] = target;

@@ -88,6 +88,9 @@ struct action {
      * when the host that it led to is away or lost, or its router has none that is up. true: it goes on with
      * the request, or has ended it. */
     bool (*failed)(const struct target *target, struct request *request, const struct mishap *mishap);
+    /* Not NULL: `run` may have sent the request itself to a host, with its own place in query.watcher. Makes
+     * the part of it to which happens from now on what happens there. */
+    struct request *(*divide)(const struct target *target, struct request *request);
     /* The options, for people, each with ", " in front; NULL: there are none. */
     void (*describe)(const struct target *target, char *text, size_t size);
     void (*destroy)(void *state); /* NULL: free */
@@ -110,7 +113,7 @@ struct target {
     uint32_t id; /* its place in the set: what Lua holds */
     struct target_set *set;
     uint16_t place; /* of a prefix or command: the first of set->defaults that is its own; 0: none yet;
-                     * of an action that is told of failures: in set->watchers */
+                     * of an action that is told what happens at the host: in set->watchers; 0: no room */
     union {
         struct {
             struct host *host;
@@ -177,7 +180,7 @@ struct target_set {
     struct target_default *defaults; /* those that walks have met; [0] is none of them */
     uint16_t default_count;
     bool passes; /* some action has `pass` */
-    struct target **watchers; /* actions with `failed`; [0] is none of them */
+    struct target **watchers; /* actions with `failed` or `divide`; [0] is none of them */
     uint16_t watcher_count;
     /* Asks Lua for `count` queries that stand at one TARGET_FUNCTION. It puts the
      * next target into each query->target (any kind of this set), or NULL and maybe an error. */
