@@ -303,7 +303,7 @@ describe("router", function()
   end)
 
   describe("points", function()
-    support.header("route/points.h")
+    support.header("route/rings.h")
 
     -- 40 MD5s for each host that is new; with weights as they are, nydus makes one less or more now and then.
     it("are hashed once for a name, for all rings that have it", function()
@@ -320,6 +320,32 @@ describe("router", function()
         local third = assert(routers.new("ketama", hosts, { compat = compat }))
         assert.is_true(tonumber(C.points_hashed() - before) <= 40 + 21 * 1, compat)
         assert.equal(21, third.size)
+      end
+    end)
+
+    it("make one ring for all routers over the same hosts that are up", function()
+      for _, compat in ipairs(COMPATS) do
+        local hosts = {}
+        for i = 1, 5 do hosts[i] = { identifier = ("%s rings %d"):format(compat, i), weight = i } end
+        local first = assert(routers.new("ketama", hosts, { compat = compat }))
+        local before = C.rings_made()
+        local second = assert(routers.new("ketama", hosts, { compat = compat }))
+        assert.equal(0, tonumber(C.rings_made() - before), compat)
+        local all = first:placement(keys)
+        second:mark(2, false)
+        assert.equal(1, tonumber(C.rings_made() - before), compat)
+        assert.same(all, first:placement(keys))
+        assert.are_not.same(all, second:placement(keys))
+        first:mark(2, false)
+        assert.same(first:placement(keys), second:placement(keys))
+        first:mark(2, true)
+        second:mark(2, true)
+        assert.equal(2, tonumber(C.rings_made() - before), compat) -- nobody had the first one any more
+        assert.same(all, first:placement(keys))
+        assert.same(all, second:placement(keys))
+        hosts[1], hosts[2] = hosts[2], hosts[1]
+        assert(routers.new("ketama", hosts, { compat = compat }))
+        assert.equal(3, tonumber(C.rings_made() - before), compat)
       end
     end)
   end)

@@ -11,8 +11,7 @@
  * first two a host's leaving can change how many points the others have. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/memory.h"
-#include "route/points.h"
-#include "route/ring.h"
+#include "route/rings.h"
 #include "route/strategy.h"
 #include "route/twemproxy.h"
 
@@ -24,7 +23,8 @@
 #define DIGESTS_PER_HOST 40
 
 struct ketama {
-    struct ring ring;
+    struct ring ring; /* that of `shared`, which is one step less to go */
+    struct shared_ring *shared;
     bool strictly_after;
     uint32_t *order; /* in which hosts are added: it settles ties */
     struct points **points; /* of each host */
@@ -64,12 +64,12 @@ static bool ketama_create(struct router *router, char *error, size_t error_size)
 static void ketama_destroy(struct router *router)
 {
     struct ketama *ketama = router->state;
+    rings_release(ketama->shared);
     for (uint32_t i = 0; i < router->count; i++) {
         points_release(ketama->points[i]);
     }
     free(ketama->points);
     free(ketama->order);
-    ring_deinit(&ketama->ring);
     free(ketama);
 }
 
@@ -93,16 +93,22 @@ static void ketama_rebuild(struct router *router)
     for (uint32_t i = 0; i < router->live_count; i++) {
         weights += router->members[router->live[i]].weight;
     }
-    ring_reset(&ketama->ring);
+    struct ring_part *parts = xcalloc(router->count, sizeof *parts);
+    uint32_t count = 0;
     for (uint32_t i = 0; i < router->count; i++) {
         uint32_t host = ketama->order[i];
         uint32_t weight = strategy_weight(router, host);
         if (weight > 0) {
             uint32_t digests = digests_of(router, weight, weights);
-            ring_add(&ketama->ring, points_values(ketama->points[host], digests), digests * 4, host);
+            parts[count++] =
+                (struct ring_part){.points = ketama->points[host], .digests = digests, .owner = host};
         }
     }
-    ring_seal(&ketama->ring, nydus ? RING_LAST : RING_FIRST);
+    struct shared_ring *before = ketama->shared;
+    ketama->shared = rings_acquire(parts, count, nydus ? RING_LAST : RING_FIRST);
+    ketama->ring = ketama->shared->ring;
+    rings_release(before);
+    free(parts);
 }
 
 static const struct ring_point *ketama_find(const struct ketama *ketama, uint32_t hash)

@@ -11,11 +11,6 @@
 #define DIGIT_BITS 11
 #define DIGITS (1u << DIGIT_BITS)
 
-void ring_reset(struct ring *ring)
-{
-    ring->count = 0;
-}
-
 void ring_deinit(struct ring *ring)
 {
     free(ring->points);

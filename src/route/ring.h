@@ -24,9 +24,7 @@ struct ring {
 /* Who owns a value that two hosts hit: the first added or the last. */
 enum ring_tie { RING_FIRST, RING_LAST };
 
-/* A ring of zeros is empty. `ring_reset` empties it and keeps its memory;
- * `ring_deinit` frees it. */
-void ring_reset(struct ring *ring);
+/* A ring of zeros is empty. */
 void ring_deinit(struct ring *ring);
 
 void ring_add(struct ring *ring, const uint32_t *values, uint32_t count, uint32_t owner);
