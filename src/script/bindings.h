@@ -19,6 +19,8 @@ struct script {
     struct flows flows;
     struct generation *generation; /* NULL until script_bind */
     struct proxy *proxy;           /* NULL: the generation serves nobody (checks, specs) */
+    uint32_t opened;               /* parts of the modules that are there */
+    bool broken;                   /* it has no state to work in */
     int runtime;                   /* references in the registry: nydus.runtime, */
     int config;                    /* the normalised configuration */
     bool routes;                   /* there is a router script, which may make garbage */

@@ -76,13 +76,21 @@ static bool runtime_call(struct script *script, int arguments, const char *file,
 
 /* ---- life ---- */
 
-/* Makes the runtime: require("nydus.runtime").start(bindings). */
-static int open_runtime(lua_State *L)
+/* Our modules in parts, for none to take long; the last one has what the others have not. */
+static const char *const parts[] = {"nydus.config", "nydus.init", "nydus.runtime"};
+enum { PARTS = sizeof parts / sizeof *parts };
+
+/* One part; behind the last the runtime: require("nydus.runtime").start(bindings). */
+static int open_part(lua_State *L)
 {
     struct script *script = lua_touserdata(L, 1);
+    bool start = script->opened == PARTS;
     lua_getglobal(L, "require");
-    lua_pushliteral(L, "nydus.runtime");
+    lua_pushstring(L, parts[start ? PARTS - 1 : script->opened]);
     lua_call(L, 1, 1);
+    script->opened++;
+    if (!start)
+        return 0;
     lua_getfield(L, -1, "start");
     bindings_push(script);
     lua_call(L, 1, 1);
@@ -90,19 +98,35 @@ static int open_runtime(lua_State *L)
     return 0;
 }
 
-struct script *script_create(const struct script_options *options, char **error)
+struct script *script_begin_open(const struct script_options *options)
 {
     struct script *script = xcalloc(1, sizeof *script);
     script->runtime = script->config = LUA_NOREF;
     size_t limit = options->memory_limit ? options->memory_limit : SCRIPT_MEMORY;
-    bool open = state_init(&script->state, options->lua_dir, limit);
+    script->broken = !state_init(&script->state, options->lua_dir, limit);
     decider_init(&script->decider, &script->state);
     callbacks_init(script);
     hooks_init(script);
-    if (open && lua_cpcall(script->state.L, open_runtime, script) == 0)
-        return script;
-    *error = xformat("the Lua modules in %s: %s", options->lua_dir,
+    return script;
+}
+
+enum script_opening script_open_step(struct script *script, char **error)
+{
+    if (!script->broken && lua_cpcall(script->state.L, open_part, script) == 0)
+        return script->opened > PARTS ? SCRIPT_OPEN : SCRIPT_OPENING;
+    *error = xformat("the Lua modules in %s: %s", script->state.lua_dir,
                      script->state.L ? state_error(&script->state) : "not enough memory");
+    return SCRIPT_FAILED;
+}
+
+struct script *script_create(const struct script_options *options, char **error)
+{
+    struct script *script = script_begin_open(options);
+    enum script_opening opening = SCRIPT_OPENING;
+    while (opening == SCRIPT_OPENING)
+        opening = script_open_step(script, error);
+    if (opening == SCRIPT_OPEN)
+        return script;
     script_destroy(script);
     return NULL;
 }

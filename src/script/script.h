@@ -30,6 +30,12 @@ struct script_options {
  * caller frees it) when the runtime modules cannot be loaded. */
 struct script *script_create(const struct script_options *options, char **error)
     __attribute__((warn_unused_result));
+/* The same in steps, each of less than a millisecond: for a worker that serves meanwhile. Call the step
+ * until it says something else than SCRIPT_OPENING; when that is SCRIPT_FAILED, *error has a sentence for the
+ * caller to free, and the script is still to be destroyed. */
+enum script_opening { SCRIPT_OPENING, SCRIPT_OPEN, SCRIPT_FAILED };
+struct script *script_begin_open(const struct script_options *options);
+enum script_opening script_open_step(struct script *script, char **error);
 /* The generation may not ask for decisions any more. NULL is fine. */
 void script_destroy(struct script *script);
 

@@ -12,6 +12,7 @@
 #include "proxy/pause.h"
 #include "proxy/proxy.h"
 #include "script/script.h"
+#include "server/build.h"
 #include "server/channel.h"
 #include "server/relay.h"
 
@@ -27,12 +28,22 @@
 
 #define WORKER_BEAT 0.25 /* seconds between heartbeats */
 
+/* A generation that is being built, a step in each turn of the loop: clients wait for no more than a step. */
+struct building {
+    struct errand errand;
+    struct worker *worker;
+    struct build *build;  /* NULL: none */
+    struct packed packed; /* mapped */
+    uint32_t number;
+};
+
 struct worker {
     const struct worker_options *options;
     struct ev_loop *loop;
     struct proxy *proxy;
     ev_io channel;
     ev_timer beat;
+    struct building building;
     struct generation *next; /* built and voted for, waits for the master; or NULL */
     int exit_code;
 };
@@ -67,7 +78,6 @@ static void apply_log(const struct generation *generation)
     log_set_level(config->log_level);
 }
 
-/* The loop has stood still for as long as building took. */
 static void adopt(struct worker *worker, struct generation *generation)
 {
     apply_log(generation);
@@ -83,11 +93,39 @@ static void vote(struct worker *worker, uint32_t number, const char *problems)
     worker_send(worker, &message);
 }
 
+static void building_over(struct building *building)
+{
+    munmap(building->packed.bytes, building->packed.size);
+    building->build = NULL;
+}
+
 static void discard_next(struct worker *worker)
 {
+    if (worker->building.build) {
+        proxy_drop_errand(worker->proxy, &worker->building.errand);
+        build_cancel(worker->building.build);
+        building_over(&worker->building);
+    }
     if (worker->next)
         generation_unref(worker->next);
     worker->next = NULL;
+}
+
+static void build_go_on(struct errand *errand)
+{
+    struct building *building = (struct building *)errand;
+    struct worker *worker = building->worker;
+    if (build_step(building->build)) {
+        proxy_run_errand(worker->proxy, errand);
+        return;
+    }
+    char *problems = NULL;
+    worker->next = build_end(building->build, &problems);
+    building_over(building);
+    if (worker->next)
+        worker->next->number = building->number;
+    vote(worker, building->number, problems);
+    free(problems);
 }
 
 static void build_next(struct worker *worker, const struct message *message, int memory)
@@ -100,13 +138,12 @@ static void build_next(struct worker *worker, const struct message *message, int
         return;
     }
     packed.bytes = bytes;
-    char *problems = NULL;
-    worker->next = generation_build(worker->proxy, worker->options->path, &packed, &problems);
-    munmap(bytes, packed.size);
-    if (worker->next)
-        worker->next->number = message->generation;
-    vote(worker, message->generation, problems);
-    free(problems);
+    worker->building = (struct building){.errand.run = build_go_on,
+                                         .worker = worker,
+                                         .build = build_begin(worker->proxy, worker->options->path, &packed),
+                                         .packed = packed,
+                                         .number = message->generation};
+    proxy_run_errand(worker->proxy, &worker->building.errand);
 }
 
 static void commit_next(struct worker *worker, uint32_t number)
