@@ -93,6 +93,30 @@ describe("reload", function()
     assert.equal("1", info(client).nydus_config_last_reload_success)
   end)
 
+  it("opens the links of many hosts, and closes those of many that go", function()
+    local redis = support.redis({ fresh = true })
+    local function config(count, timeout)
+      local hosts = {}
+      for i = 1, count do hosts[i] = { host = "127.0.0.1", port = redis.port, identifier = "host " .. i } end
+      return { router = "ketama", workers = 1, hosts = hosts, defaults = { connect_timeout = timeout } }
+    end
+    local nydus = start(config(80, 2))
+    local client = nydus:client()
+    local function links()
+      return tonumber(redis:call("INFO", "clients"):match("connected_clients:(%d+)")) - 1 -- that one
+    end
+    support.wait_until(function() return links() == 80 end, 5, "80 links")
+    local fds = support.fds(nydus:workers()[1])
+    reload(nydus, config(80, 3)) -- all of them others
+    for i = 1, 200 do assert.equal("OK", client:call("SET", "k" .. i, i)) end
+    support.wait_until(function() return links() == 80 end, 5, "80 links and no others")
+    assert.equal(fds, support.fds(nydus:workers()[1]))
+    reload(nydus, config(3, 3))
+    reload(nydus, config(40, 3)) -- 37 of which have just left
+    support.wait_until(function() return links() == 40 end, 5, "40 links")
+    for i = 1, 200 do assert.equal(tostring(i), client:call("GET", "k" .. i)) end
+  end)
+
   it("keeps the links of hosts that stay as they are, and drops those of hosts that go", function()
     local staying, going = support.redis({ fresh = true }), support.redis({ fresh = true })
     local nydus = start({ workers = 2, hosts = { staying, going } })

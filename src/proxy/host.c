@@ -18,6 +18,8 @@
  * they may be the cause of it. */
 enum { HOST_LOG_BURST = 10, HOST_PROMPT = 8 };
 
+static const char no_longer[] = "the host is no longer configured";
+
 static const char *text_or_nothing(const char *text)
 {
     return text ? text : "";
@@ -120,15 +122,44 @@ static void host_unregister(struct host *host)
         host->next->place = host->place;
 }
 
+/* Links with an owner end with the host's last generation, of which the owner is. */
+static void retire_owned(struct host *host)
+{
+    for (struct link *link = host->links, *next; link; link = next) {
+        next = link->next;
+        if (!link->keep || link->receiver)
+            link_retire(link, no_longer);
+    }
+}
+
 void host_release(struct host *host)
 {
+    struct proxy *proxy = host->proxy;
     if (--host->refs)
         return;
-    while (host->links)
-        link_retire(host->links, "the host is no longer configured");
-    if (host->proxy)
+    if (proxy) {
         host_unregister(host);
-    host_free(host);
+        retire_owned(host);
+    }
+    if (!host->links) {
+        host_free(host);
+        return;
+    }
+    host->next = proxy->leaving_hosts;
+    proxy->leaving_hosts = host;
+    proxy_settle(proxy);
+}
+
+bool host_bury(struct proxy *proxy, uint32_t most)
+{
+    for (; most && proxy->leaving_hosts; most--) {
+        struct host *host = proxy->leaving_hosts;
+        proxy->leaving_hosts = host->next;
+        while (host->links)
+            link_retire(host->links, no_longer);
+        host_free(host);
+    }
+    return proxy->leaving_hosts;
 }
 
 /* A link that nobody had is put behind the other shared ones: those of the
@@ -161,13 +192,17 @@ struct link *host_own_link(struct host *host, uint64_t lane)
     return *place;
 }
 
-void host_connect(struct host *host)
+bool host_connect(struct host *host)
 {
+    bool opened = false;
     for (uint32_t slot = 0; slot < host->options.connections; slot++) {
         struct link *link = host_link(host, link_lane(host->options.db, slot, 2));
-        if (link->state == LINK_IDLE)
-            link_connect(link);
+        if (link->state != LINK_IDLE)
+            continue;
+        link_connect(link);
+        opened = true;
     }
+    return opened;
 }
 
 bool host_is_connected(const struct host *host)

@@ -83,8 +83,12 @@ struct host {
 struct host *host_acquire(struct proxy *proxy, const struct host_options *options);
 void host_release(struct host *host);
 
-/* Opens the links for the configured database, ahead of traffic. */
-void host_connect(struct host *host);
+/* Ends up to `most` of the hosts that were released last and have links still: to close those of many takes
+ * time. false: there are no more. */
+bool host_bury(struct proxy *proxy, uint32_t most);
+
+/* Opens the links for the configured database, ahead of traffic. false: there was nothing to open. */
+bool host_connect(struct host *host);
 
 /* Makes a link that host_send does not choose. It stands behind the shared ones, which are looked for with
  * every command. */

@@ -86,6 +86,7 @@ struct link {
     double heard; /* proxy clock at the last byte from the host, or of the first wait for one */
     double idle;  /* `heard` when the last reply that was for nobody (a PING's) came */
     double used;  /* proxy clock when the janitor last saw that it is used */
+    double patience; /* so many seconds it may be quiet before it is asked for a sign of life */
     double retry_at;
     enum greeting refused; /* the word that `refusal` is about */
     char *refusal; /* LINK_RESTING: the host's own error line in the greeting, or NULL */

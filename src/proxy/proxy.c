@@ -10,6 +10,7 @@
 #include "base/stats.h"
 #include "proxy/client.h"
 #include "proxy/cluster.h"
+#include "proxy/host.h"
 #include "proxy/lesson.h"
 #include "proxy/link.h"
 #include "proxy/listener.h"
@@ -29,6 +30,10 @@
  * done once in JANITOR_SLOW of them is spread over these, as far as it grows with
  * the load: a walk along 10,000 clients takes a millisecond. */
 enum { JANITOR_SLOW = 20 };
+
+/* Hosts whose links are opened, and closed, in one turn: each takes some 20 µs, so that 300 hosts at once
+ * would hold up everybody for 6 ms. */
+enum { SETTLE_HOSTS = 16 };
 
 /* A turn ends when so much has been written, for the others to get theirs and for the heartbeat. */
 enum { TURN_BYTES = 16 * 1024 * 1024 };
@@ -249,6 +254,35 @@ void proxy_skip(struct proxy *proxy, double seconds)
     }
 }
 
+/* ---- settling ---- */
+
+/* The next host of the generation, or NULL behind the last. */
+static struct host *next_host(struct settling *settling)
+{
+    const struct generation *generation = settling->proxy->generation;
+    for (; settling->cluster < generation->count; settling->cluster++, settling->host = 0) {
+        const struct cluster *cluster = generation->clusters[settling->cluster];
+        if (settling->host < cluster->count)
+            return cluster->hosts[settling->host++];
+    }
+    return NULL;
+}
+
+static void settle_some(struct errand *errand)
+{
+    struct settling *settling = (struct settling *)errand;
+    struct host *host = NULL;
+    for (uint32_t opened = 0; opened < SETTLE_HOSTS && (host = next_host(settling));)
+        opened += host_connect(host);
+    if (host_bury(settling->proxy, SETTLE_HOSTS) || host)
+        proxy_settle(settling->proxy);
+}
+
+void proxy_settle(struct proxy *proxy)
+{
+    proxy_run_errand(proxy, &proxy->settling.errand);
+}
+
 /* ---- life ---- */
 
 /* Big requests and replies are mapped, so that their memory goes back with
@@ -275,6 +309,7 @@ struct proxy *proxy_create(struct ev_loop *loop)
     proxy->loop = loop;
     proxy->next_client_id = proxy->client_id_step = 1;
     proxy_make_scratch(proxy);
+    proxy->settling = (struct settling){.errand.run = settle_some, .proxy = proxy};
     ev_check_init(&proxy->check, turn_begin);
     ev_set_priority(&proxy->check, EV_MAXPRI);
     ev_check_start(loop, &proxy->check);
@@ -306,6 +341,7 @@ void proxy_destroy(struct proxy *proxy)
     hub_close_all(proxy);
     if (proxy->generation)
         generation_unref(proxy->generation);
+    host_bury(proxy, UINT32_MAX);
     bury_dead(proxy);
     hub_destroy_all(proxy);
     ev_check_stop(proxy->loop, &proxy->check);
@@ -331,9 +367,8 @@ void proxy_adopt(struct proxy *proxy, struct generation *generation)
     proxy->generation = generation;
     for (struct listener *listener = proxy->listeners; listener; listener = listener->next)
         listener->cluster = generation_find(generation, listener->cluster_name);
-    for (uint32_t c = 0; c < generation->count; c++)
-        for (uint32_t h = 0; h < generation->clusters[c]->count; h++)
-            host_connect(generation->clusters[c]->hosts[h]);
+    proxy->settling.cluster = proxy->settling.host = 0;
+    settle_some(&proxy->settling.errand);
     renew_logins(proxy);
     hub_adopt(proxy);
     pause_adopt(proxy);

@@ -37,6 +37,12 @@ struct proxy {
     struct generation *generation; /* the current one */
     struct host *hosts;            /* registry: all, */
     struct set host_set;           /* and by fingerprint */
+    struct host *leaving_hosts;    /* no longer configured, their links are still to be closed */
+    struct settling {
+        struct errand errand;
+        struct proxy *proxy;
+        uint32_t cluster, host; /* of the generation: the next whose links are to be opened */
+    } settling;
     struct alarm *host_watch;      /* is set when a host may have changed; NULL: nobody wants to know */
     double host_news;              /* clock when it was set last, */
     uint32_t host_news_count;      /* and how often in that step of the clock */
@@ -88,6 +94,9 @@ void proxy_destroy(struct proxy *proxy);
 /* Makes a generation current: listeners point to its clusters (by name), its
  * hosts connect, the old one ends when its last request does. Takes over the reference. */
 void proxy_adopt(struct proxy *proxy, struct generation *generation);
+
+/* A little in each turn: links of hosts that are new are opened, of those that are gone closed. */
+void proxy_settle(struct proxy *proxy);
 
 /* Serves clients of the cluster `name` on a listening socket (non-blocking; the
  * fd is the listener's now). `text` is the address as written in config.lua. */
