@@ -86,9 +86,19 @@ local function machine(here)
     line_of(file_text("/proc/loadavg"), "%S+"), where)
 end
 
+-- Clock ticks of all cores: all, and those that other machines on this hardware had.
+local function ticks()
+  local sum, stolen, i = 0, 0, 0
+  for number in ((file_text("/proc/stat") or ""):match("^cpu +([^\n]*)") or ""):gmatch("%d+") do
+    i, sum = i + 1, sum + tonumber(number)
+    if i == 8 then stolen = tonumber(number) end
+  end
+  return { sum = sum, stolen = stolen }
+end
+
 function M.new(here, proxies, options, notes)
   local self = setmetatable({ here = here, proxies = proxies, options = options, notes = notes }, Report)
-  self.parts, self.figures = {}, {}
+  self.parts, self.figures, self.ticks = {}, {}, ticks()
   return self
 end
 
@@ -122,7 +132,10 @@ function Report:figure(title, kind, field, value)
 end
 
 function Report:goals()
-  return self:add(goals.judge(self.figures))
+  local now, before = ticks(), self.ticks
+  local stolen = 100 * (now.stolen - before.stolen) / math.max(1, now.sum - before.sum)
+  return self:add(goals.judge(self.figures)
+    .. ("\nother machines had this one's cores for %.0f %% of the time (steal)\n"):format(stolen))
 end
 
 function Report:table_head()
