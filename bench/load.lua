@@ -81,7 +81,7 @@ function M.during(run, fn)
   local ok, result = pcall(function()
     sys.wait_until(function()
       if sys.reap(pid) then error("redis-benchmark has ended: " .. (meter.read(files.stderr) or ""), 0) end
-      return lab.commands(run.here) - start > 3 * row.clients * row.depth
+      return lab.commands(run.here) - start > row.clients * row.depth
     end, 30, run.proxy.name .. " to serve all clients")
     return fn()
   end)
