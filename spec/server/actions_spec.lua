@@ -73,6 +73,15 @@ describe("nydus.all", function()
     assert.equal("same", client:call("GET", "q"))
   end)
 
+  it("sends to all, also when those in front know the answer at once", function()
+    local body = "local function f() return nydus.reply('here') end return nydus.all({ f, f, h[1] }, { reply = %q })"
+    for _, reply in ipairs({ "first", "quorum" }) do
+      local two = start(body:format(reply), hosts):client()
+      assert.equal("here", two:call("RPUSH", reply, "v"))
+      support.wait_until(function() return hosts[1]:call("LLEN", reply) == 1 end)
+    end
+  end)
+
   it("answers as soon as it can, and the late reply is nobody's", function()
     local slow = support.fake({ auto = PONG })
     local two = start("return nydus.all({ h[1], h[2] }, { reply = 'first' })", { slow, hosts[1] })

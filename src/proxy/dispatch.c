@@ -228,20 +228,20 @@ static void dispatch_list(struct request *request, action_send *send)
     enum join_kind kind =
         dispatch_joins(whole, list) ? join_kind_of(whole->command) : list_kinds[list->list.reply];
     uint32_t count = list->list.count;
-    struct query query = *whole; /* the whole is gone with its last part's answer */
-    bool multiple = request->multiple;
     struct join *join = join_create(request, kind, count);
+    join_hold(join);
     for (uint32_t i = 0; i < count; i++) {
         struct request *part = join_part(join, i);
         struct client *client = part->query.client;
-        part->query = query;
+        part->query = *whole;
         part->query.client = client;
         part->query.target = list->list.items[i];
         part->query.router = NULL;
         part->query.watcher = 0; /* another host would answer twice */
-        part->multiple = multiple && list->list.items[i]->kind != TARGET_HOST;
+        part->multiple = request->multiple && list->list.items[i]->kind != TARGET_HOST;
         dispatch_to(part, send);
     }
+    join_release(join);
 }
 
 void dispatch_reply(struct request *request, const char *bytes, size_t size)

@@ -425,12 +425,26 @@ static void join_keep(struct join *join, struct join_part *part, const struct re
 static void join_answer_early(struct join *join, const struct join_part *newest)
 {
     struct request *request = join->whole.request;
+    if (!request || join->kind < JOIN_FIRST)
+        return;
     bool enough = join->kind == JOIN_FIRST ? !is_error(newest)
                                            : join_votes(join, newest) > join->count / 2;
     if (!enough)
         return;
     join->whole.request = NULL;
     request_answer(request, newest->bytes, newest->size);
+}
+
+/* One less is waited for. */
+static void join_count(struct join *join)
+{
+    if (--join->left)
+        return;
+    if (join->finish)
+        join->finish(join);
+    else if (join->whole.request)
+        join_answer(join);
+    join_destroy(join);
 }
 
 static void join_part_done(struct request *request, const struct reply *reply)
@@ -446,16 +460,24 @@ static void join_part_done(struct request *request, const struct reply *reply)
     if (join->kind != JOIN_ARRAY || join->finish)
         drop_attributes(part);
     request_put(request);
-    join->left--;
-    if (join->whole.request && join->kind >= JOIN_FIRST)
+    if (!join->held)
         join_answer_early(join, part);
-    if (join->left)
-        return;
-    if (join->finish)
-        join->finish(join);
-    else if (join->whole.request)
-        join_answer(join);
-    join_destroy(join);
+    join_count(join);
+}
+
+void join_hold(struct join *join)
+{
+    join->held = true;
+    join->left++;
+}
+
+void join_release(struct join *join)
+{
+    join->held = false;
+    for (uint32_t i = 0; i < join->count; i++)
+        if (join->parts[i].bytes)
+            join_answer_early(join, &join->parts[i]);
+    join_count(join);
 }
 
 struct request *join_part(struct join *join, uint32_t index)

@@ -42,6 +42,7 @@ struct join {
     struct whole whole; /* whose reply this will be */
     enum join_kind kind;
     uint32_t count, left;
+    bool held; /* see join_hold */
     join_finish *finish;         /* NULL: joined as the kind says */
     const struct target *router; /* for finish: whose hosts are asked, */
     uint32_t place;              /* and which of them, if it is one */
@@ -54,6 +55,10 @@ struct join {
 struct join *join_create(struct request *request, enum join_kind kind, uint32_t count);
 /* A request for part `index`, as the parent's in command, database, protocol and generation. */
 struct request *join_part(struct join *join, uint32_t index);
+/* In between the parent is not answered, whatever the kind: it and its bytes stay until all parts have been
+ * sent, of which some may be answered at once. */
+void join_hold(struct join *join);
+void join_release(struct join *join);
 /* A join that finish answers. Each of its parts is to be asked with join_ask. */
 struct join *join_create_asking(struct request *request, const struct target *router, uint32_t count,
                                 join_finish *finish);
