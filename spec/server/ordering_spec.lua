@@ -45,6 +45,32 @@ describe("ordering", function()
     assert.same({ "element 1", "element 2", "element 3" }, { client:read(), client:read(), (client:read()) })
   end)
 
+  it("does not keep a reply back for long, when the next of its pipeline is late", function()
+    local host = support.fake(PONG)
+    local client = server({ host }):client()
+    client:send(encode({ "LPOP", "list" }) .. encode({ "LPOP", "list" }) .. encode({ "LPOP", "list" }))
+    for _ = 1, 3 do host:expect("LPOP list") end
+    for i = 1, 3 do
+      host:answer(bulk("element " .. i))
+      assert.equal("element " .. i, (client:read()))
+    end
+  end)
+
+  it("survives clients that leave while a reply is kept back for them", function()
+    local host = support.fake(PONG)
+    local nydus = server({ host })
+    for _ = 1, 20 do
+      local client = nydus:client()
+      client:send(encode({ "LPOP", "list" }) .. encode({ "LPOP", "list" }))
+      host:expect("LPOP list")
+      host:expect("LPOP list")
+      host:answer(bulk("first"))
+      client:close()
+      host:answer(bulk("second"))
+    end
+    assert.equal("PONG", nydus:client():call("PING"))
+  end)
+
   it("lets a client read what it wrote, over several links to one host", function()
     local redis = support.redis()
     local nydus = server({ redis:address({ connections = 4 }) })

@@ -58,14 +58,19 @@ struct client {
     uint8_t resp;                   /* the version of the protocol it speaks: 2, or 3 after HELLO 3 */
     uint8_t mute;                   /* enum client_mute, for the next request */
     uint8_t hold;    /* enum client_hold; not 0: later commands wait, little or nothing is read */
-    uint8_t waited;  /* turns that replies have been held back for company */
+    uint8_t reads;   /* counts the reads */
+    uint16_t held_at; /* measure_clock, coarsely, when replies were first held back for company */
     bool dirty;
-    bool resume;     /* there is input that was held back */
-    bool blocked;    /* the socket takes no more for now */
-    bool eof;        /* the peer will send no more */
-    bool closing;    /* QUIT, or a protocol error: no more commands; close when all is written */
-    bool dead;       /* closed; freed at the turn's end */
-    bool slotted;    /* a router script keeps values for it */
+    bool blocked;     /* the socket takes no more for now */
+    bool dead;        /* closed; freed at the turn's end */
+    bool resume : 1;  /* there is input that was held back */
+    bool eof : 1;     /* the peer will send no more */
+    bool closing : 1; /* QUIT, or a protocol error: no more commands; close when all is written */
+    bool slotted : 1; /* a router script keeps values for it */
+    bool amid : 1;    /* the next in the queue came with the last that was answered */
+    bool held : 1;    /* replies are held back, until that one is answered, or */
+    bool late : 1;    /* for too long now */
+    bool listed : 1;  /* in proxy->company */
     int32_t db;      /* SELECT */
     uint32_t created; /* loop time, whole seconds */
     size_t kept;     /* bytes of replies that wait in the queue for their turn */
@@ -122,8 +127,10 @@ const char *client_address(const struct client *client, char *text, size_t size)
 
 /* At the turn's end, first: goes on with input that was held back. */
 void client_resume(struct client *client);
-/* Then: writes, or waits for company (true: ask again next turn), or closes. */
+/* Then: writes, or waits for company, or closes. true: ask again next turn. */
 bool client_turn_end(struct client *client);
+/* Of one whose replies have been held back: false: no more, or they go out at this turn's end. */
+bool client_stays_held(struct client *client);
 /* The janitor's part: idle timeout. */
 void client_tick(struct client *client, double now);
 /* Frees a dead client. */

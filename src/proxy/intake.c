@@ -426,6 +426,7 @@ enum intake_status intake_read(struct client *client)
     if (status != STREAM_OK)
         return status == STREAM_AGAIN ? INTAKE_OK : status == STREAM_END ? INTAKE_END : INTAKE_BROKEN;
     stats->input_bytes += got;
+    client->reads++;
     if (stays) {
         input->rest.size += got;
         intake_input(client);

@@ -101,7 +101,7 @@ static void flush_links(struct proxy *proxy)
     }
 }
 
-/* Returns whether replies are held back for company. */
+/* Returns whether there are some left for the next turn. */
 static bool flush_clients(struct proxy *proxy)
 {
     bool waiting = false;
@@ -316,6 +316,7 @@ struct proxy *proxy_create(struct ev_loop *loop)
     ev_prepare_init(&proxy->prepare, turn_end);
     proxy->prepare.data = proxy;
     ev_prepare_start(loop, &proxy->prepare);
+    company_init(&proxy->company);
     ev_idle_init(&proxy->spin, spin);
     ev_timer_init(&proxy->janitor, janitor, PROXY_CLOCK_STEP, PROXY_CLOCK_STEP);
     ev_set_priority(&proxy->janitor, EV_MINPRI); /* what has arrived is read before anybody is late */
@@ -347,6 +348,7 @@ void proxy_destroy(struct proxy *proxy)
     ev_check_stop(proxy->loop, &proxy->check);
     ev_prepare_stop(proxy->loop, &proxy->prepare);
     ev_idle_stop(proxy->loop, &proxy->spin);
+    company_deinit(&proxy->company, proxy->loop);
     ev_timer_stop(proxy->loop, &proxy->janitor);
     free(proxy_scratch_memory(proxy));
     free(proxy);

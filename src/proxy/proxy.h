@@ -3,6 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include "base/set.h"
+#include "proxy/company.h"
 #include "proxy/neighbours.h"
 
 #include <ev.h>
@@ -60,6 +61,7 @@ struct proxy {
     struct client *dirty_clients; /* have something to write or to decide at the turn's end */
     struct link *dirty_links;
     struct errand *errands;
+    struct company company;      /* those whose replies are held back */
     struct client *dead_clients; /* freed at the turn's end */
     struct link *dead_links;
     uint32_t slot; /* of its worker: its row on the board */
@@ -68,7 +70,7 @@ struct proxy {
     void (*drained)(struct proxy *proxy);
     ev_check check; /* first of a turn */
     ev_prepare prepare; /* last of a turn */
-    ev_idle spin; /* keeps the loop from sleeping while replies are held back */
+    ev_idle spin; /* keeps the loop from sleeping while there is more to do */
     ev_timer janitor;
     double clock; /* seconds this loop has been awake: what deadlines of hosts are measured by */
     double ticked; /* loop time of the janitor's last round */

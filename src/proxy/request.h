@@ -74,6 +74,7 @@ struct request {
     struct undo *undo;       /* what has to be changed back in its reply, owned; NULL: nothing */
     struct whole *whole;     /* what this is one part of; NULL: nothing */
     uint32_t part;           /* which part of the whole */
+    uint8_t read;            /* client->reads when it came: those that came together leave together */
 } __attribute__((aligned(64)));
 
 /* Deep pipelines have thousands of requests in flight, more than the cache
