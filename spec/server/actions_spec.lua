@@ -259,6 +259,23 @@ describe("nydus.hedge", function()
     assert.equal("OK", client:read())
     assert.equal("v", redis:call("GET", "k"))
   end)
+
+  it("asks a function for nobody, when the client has gone meanwhile", function()
+    local slow, redis = support.fake({ auto = PONG }), support.redis()
+    local server = start([[
+      local function f(req)
+        nydus.log.warn(req.client and "asked for " .. req.client.id or "asked for nobody")
+        return h[2]
+      end
+      return nydus.all({ nydus.hedge{ h[1], f, after = 0.2 }, h[2] }, { reply = "array" })]], { slow, redis })
+    local other, client = ready(server, slow), server:client()
+    local id = client:call("CLIENT", "ID")
+    client:command("GET", "k")
+    slow:expect("GET k")
+    assert.equal(1, other:call("CLIENT", "KILL", "ID", id))
+    server:wait_log("asked for")
+    assert.is_nil(server:log():match("asked for %d"))
+  end)
 end)
 
 describe("nydus.shadow", function()

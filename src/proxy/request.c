@@ -74,7 +74,7 @@ struct request *request_part(struct whole *whole, uint32_t number, request_done 
     struct request *part = request_get();
     part->query.command = request->query.command;
     part->query.argc = request->query.argc;
-    part->query.client = request->query.client;
+    part->query.client = request_client(request); /* that of a part in flight may have left */
     part->query.db = request->query.db;
     part->query.resp = request->query.resp;
     part->query.flows = request->query.flows;
@@ -89,7 +89,9 @@ struct request *request_part(struct whole *whole, uint32_t number, request_done 
 struct request *request_copy(struct whole *whole, uint32_t number, request_done *done)
 {
     struct request *part = request_part(whole, number, done);
+    struct client *client = part->query.client;
     part->query = whole->request->query;
+    part->query.client = client;
     part->query.router = NULL;
     part->multiple = whole->request->multiple;
     return part;
