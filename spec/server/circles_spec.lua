@@ -7,6 +7,10 @@ local HEAD = "local cluster = ... local nydus = require(\"nydus\") local h = clu
 local CIRCLES = {
   "return function() return { cluster, cluster, cluster } end",
   "return nydus.failover{ function() return cluster end, h[1] }",
+  "local f f = nydus.failover{ function() return f end, h[1] } return f",
+  "local f f = nydus.hedge{ function() return f end, h[1], after = 1 } return f",
+  "local c, f c = nydus.cache{ next = function() return f or c end } return c",
+  "local c, f c = nydus.cache{ next = function() return f end } f = nydus.failover{ c, h[1] } return f",
   "return nydus.all({ function() return { cluster } end, h[1] }, { reply = 'all_succeeded' })",
   "return nydus.shadow{ function() return nydus.cluster('main') end, function() return cluster end }",
   "local f f = function() return { f } end return f",

@@ -135,7 +135,7 @@ static void attempts_send(struct attempts *attempts, struct request *part)
     if (part->multiple)
         dispatch_on(part);
     else
-        dispatch_leaf(part);
+        dispatch_inside(part);
     attempts->sending--;
 }
 

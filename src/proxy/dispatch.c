@@ -20,6 +20,8 @@
 /* A decision that leads to a function that leads to a function …: more rounds are a cycle. */
 enum { ROUTE_ROUNDS = 16, ROUTE_BATCH = 128, DISPATCH_DEPTH = 64 };
 
+static const char without_end[] = "ERR router: the targets lead back to themselves without end";
+
 /* ---- keys ---- */
 
 static inline void find_argument(struct query *query, const struct resp_request *scan, uint32_t number)
@@ -171,10 +173,13 @@ void dispatch_settle(struct query **queries, size_t count, bool acting)
         again = false;
         for (size_t i = 0; i < count; i++) {
             const struct target *next = behind_action(queries[i]->target, acting);
-            if (next) {
-                queries[i]->target = next;
-                again = true;
-            }
+            if (!next)
+                continue;
+            bool last = round + 1 == DISPATCH_DEPTH;
+            queries[i]->target = last ? NULL : next;
+            if (last)
+                queries[i]->error = without_end;
+            again = true;
         }
     }
 }
@@ -305,7 +310,7 @@ static bool dispatch_enter(struct request *request)
         depth++;
         return true;
     }
-    request_fail(request, FAILURE_LOCAL, "ERR router: the targets lead back to themselves without end");
+    request_fail(request, FAILURE_LOCAL, "%s", without_end);
     return false;
 }
 
@@ -328,6 +333,17 @@ static void dispatch_by(struct request *request, action_send *send)
         leaf->action.action->run(request, send);
     else
         dispatch_leaf(request);
+}
+
+void dispatch_inside(struct request *request)
+{
+    const struct target *leaf = request->query.target;
+    bool acts = leaf && leaf->kind == TARGET_ACTION;
+    if (acts && !dispatch_enter(request))
+        return;
+    dispatch_leaf(request);
+    if (acts)
+        dispatch_leave();
 }
 
 void dispatch_routed(struct request *request)

@@ -21,6 +21,10 @@ void dispatch_settle(struct query **queries, size_t count, bool acting);
 /* Sends a request to the leaf in its query.target, or fails it when there is none. */
 void dispatch_leaf(struct request *request);
 
+/* The same for an action that has routed it itself: a function may have led it back to that action, and so
+ * without end. Then it is failed. */
+void dispatch_inside(struct request *request);
+
 /* Sends a request of dispatch_batch, which has been routed. */
 void dispatch_routed(struct request *request);
 
