@@ -3,6 +3,7 @@
 #include "base/block.h"
 
 #include "base/memory.h"
+#include "base/slab.h"
 
 #include <stdlib.h>
 
@@ -24,7 +25,7 @@ static struct {
 /* KINDS: one that nobody keeps. */
 static unsigned kind_of(size_t size)
 {
-#if defined __SANITIZE_ADDRESS__
+#ifdef SLAB_SINGLE
     return KINDS; /* so that a use after block_put is seen */
 #endif
     unsigned kind = 0;

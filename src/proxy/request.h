@@ -82,10 +82,10 @@ struct request {
  * of the CPU at depth 64 and 3 to 6 % at depth 16. */
 static inline void request_prefetch(const struct request *request)
 {
-    const char *line = (const char *)request;
-    __builtin_prefetch(line, 1);
-    __builtin_prefetch(line + 64, 1);
-    __builtin_prefetch(line + 128, 1);
+    uintptr_t line = (uintptr_t)request; /* a number: there may be none, and NULL plus 64 is undefined */
+    __builtin_prefetch((const void *)line, 1);
+    __builtin_prefetch((const void *)(line + 64), 1);
+    __builtin_prefetch((const void *)(line + 128), 1);
 }
 
 /* A request that is answered by way of others, its parts. It stands first in
