@@ -223,6 +223,15 @@ describe("nydus.failover", function()
     assert.equal("v", redis:call("GET", "k"))
   end)
 
+  it("keeps nothing of the way to a host that is down", function()
+    local gone = { host = "127.0.0.1", port = support.free_port() }
+    local nydus = start([[return nydus.failover{ nydus.prefix{ k = h[1], default = h[2] }, function() end }]],
+      { gone, support.redis() }, { failure_limit = 1, retry_timeout = 60 })
+    local client = nydus:client()
+    support.wait_until(function() return client:call("INFO", "hosts"):match("state=down") end)
+    assert.matches("no route", client:call("GET", "k").err)
+  end)
+
   it("answers with the last error, when nobody can", function()
     local one, two = support.fake(), support.fake()
     one:down()

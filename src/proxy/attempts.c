@@ -123,8 +123,12 @@ static void attempts_wait(struct attempts *attempts)
 static void attempts_send(struct attempts *attempts, struct request *part)
 {
     const struct target *target = attempts->target;
-    while (!part->multiple && is_down(part->query.target) && attempts->next < target->action.count)
+    const struct query *whole = &attempts->whole.request->query;
+    while (!part->multiple && is_down(part->query.target) && attempts->next < target->action.count) {
+        part->query.watcher = whole->watcher; /* those on the way to the one that is down have no say */
+        part->query.otherwise = whole->otherwise;
         route(part, target->action.items[attempts->next++]);
+    }
     alarm_stop(attempts->loop, &attempts->alarm);
     if (attempts->only_reads)
         attempts_wait(attempts);
