@@ -115,8 +115,6 @@ describe("CLIENT INFO", function()
   end)
 
   it("keeps a client's name, library and version apart, whatever is set, changed and taken away", function()
-    local nydus = support.nydus({ config = { hosts = { support.redis() } } })
-    local client = nydus:client()
     local kept = { name = "", ["lib-name"] = "", ["lib-ver"] = "" }
     local function set(word, text)
       if word == "name" then client:call("CLIENT", "SETNAME", text) else client:call("CLIENT", "SETINFO", word, text) end

@@ -76,10 +76,9 @@ describe("build", function()
     local b, steps = build(path)
     C.build_cancel(b)
     for most = 0, steps - 1 do
-      local going
-      b, _, going = build(path, most)
+      local cut, _, going = build(path, most)
       assert.is_true(going)
-      C.build_cancel(b)
+      C.build_cancel(cut)
     end
   end)
 end)
