@@ -41,7 +41,7 @@ static void give_back(struct session *session)
 {
     for (struct link *link = session->blocked, *next; link; link = next) {
         next = link->sibling;
-        if (link->head) {
+        if (link->queue.count) {
             lease_close(link, "its command did not end in time");
         } else if (!link->dead) {
             lease_return(link);

@@ -370,7 +370,7 @@ static bool host_may_return(const struct host *host)
     if (!host->down || host->proxy->clock < host->down_until)
         return false;
     for (const struct link *link = host->links; link; link = link->next)
-        if (link->keep && link->state == LINK_READY && (!link->head || link->heard > host->failed_at))
+        if (link->keep && link->state == LINK_READY && (!link->queue.count || link->heard > host->failed_at))
             return true;
     return false;
 }
@@ -389,7 +389,7 @@ uint32_t host_pending(const struct host *host)
 {
     uint32_t pending = 0;
     for (const struct link *link = host->links; link; link = link->next)
-        pending += link->depth;
+        pending += link->queue.count;
     return pending;
 }
 

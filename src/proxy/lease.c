@@ -10,7 +10,7 @@
 
 static bool is_free(const struct link *link)
 {
-    return link->slot == LINK_PRIVATE && !link->leased && !link->head;
+    return link->slot == LINK_PRIVATE && !link->leased && !link->queue.count;
 }
 
 /* Prefers a link that is connected. Counts all private ones. */

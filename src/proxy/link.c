@@ -216,18 +216,12 @@ static void link_greeted(struct link *link, const char *bytes, size_t size)
 static void link_queue(struct link *link, struct request *request)
 {
     double now = link_now(link);
-    if (!link->head) {
+    if (!link->queue.count) {
         link->heard = now;
         link->begun = measure_clock;
     }
     request->queued_at = now + request->query.size * SECONDS_PER_BYTE;
-    request->link_next = NULL;
-    if (link->tail)
-        link->tail->link_next = request;
-    else
-        link->head = request;
-    link->tail = request;
-    link->depth++;
+    fifo_push(&link->queue, request);
 }
 
 /* Puts the bytes into the chain; they stay there until the reply is in. */
@@ -268,7 +262,7 @@ void link_send(struct link *link, struct request *request)
         dispatch_failed(request, FAILURE_REFUSED, away);
         return;
     }
-    if (link->depth && link->stream.out.size + request->query.size > LINK_MAX_WAITING) {
+    if (link->queue.count && link->stream.out.size + request->query.size > LINK_MAX_WAITING) {
         request_fail(dispatch_attempt(request), FAILURE_REFUSED, "ERR host %s is busy: its queue is full",
                      link->host->options.identifier);
         return;
@@ -322,19 +316,12 @@ static bool has_begun(const struct request *request)
     return request->query.bytes < request->chunk->data + request->chunk->start;
 }
 
-static struct request *link_pop(struct link *link)
+static void link_pop(struct link *link)
 {
-    struct request *request = link->head;
-    link->head = request->link_next;
-    if (!link->head)
-        link->tail = NULL;
-    if (link->head)
-        request_prefetch(link->head->link_next);
+    struct request *request = fifo_pop(&link->queue);
     link->begun = measure_clock;
-    link->depth--;
     request->chunk->users--;
     request->chunk = NULL;
-    return request;
 }
 
 static void link_reply(struct link *link, const struct reply *reply)
@@ -346,16 +333,17 @@ static void link_reply(struct link *link, const struct reply *reply)
     if (link->receiver && link->receiver->takes(link->owner, reply))
         return;
     bool all_sent = !link->stream.out.size;
-    if (!link->head || link->scan.push || (!all_sent && !has_begun(link->head))) {
+    struct request *request = fifo_head(&link->queue);
+    if (!request || link->scan.push || (!all_sent && !has_begun(request))) {
         link_fail(link, "it sent a reply that nobody asked for");
         return;
     }
-    if (link->head->before) {
-        link->head->before--;
+    if (request->before) {
+        request->before--;
         return;
     }
-    measure_reply(link, link->head);
-    struct request *request = link_pop(link);
+    measure_reply(link, request);
+    link_pop(link);
     if (reply->bytes[0] != '-' || !dispatch_mends(request, reply))
         request->done(request, reply);
     if (link->state == LINK_READY)
@@ -515,38 +503,37 @@ static bool is_tombstone(const struct request *request)
 }
 
 /* Gives back the requests of a link that broke; `chain` still holds their bytes. */
-static void link_return(struct request *request, struct chain *chain, const char *reason)
+static void link_return(struct fifo *requests, struct chain *chain, const char *reason)
 {
-    while (request) {
-        struct request *next = request->link_next;
+    while (requests->count) {
+        struct request *request = fifo_pop(requests);
         enum failure failure = has_been_sent(request) ? FAILURE_LOST : FAILURE_REFUSED;
         request->chunk = NULL;
         if (is_tombstone(request))
             request_put(request);
         else
             dispatch_failed(request, failure, reason);
-        request = next;
     }
+    fifo_deinit(requests);
     chain_clear(chain);
 }
 
 /* A link that was quiet when the host closed it is no sign of trouble. */
 static bool link_was_quiet(const struct link *link)
 {
-    return link->state == LINK_READY && !link->head && !link->in.size;
+    return link->state == LINK_READY && !link->queue.count && !link->in.size;
 }
 
 static void link_end(struct link *link, const char *reason, enum link_end end)
 {
     static struct log_limit limit;
-    struct request *requests = link->head;
+    struct fifo requests = link->queue;
     struct chain chain = link->stream.out;
     char *words = xstrdup(reason); /* it may be the link's own, or errno's */
     bool news = !link->tries || !link->reason || strcmp(link->reason, words) != 0;
 
     link->epoch++;
-    link->head = link->tail = NULL;
-    link->depth = 0;
+    link->queue = (struct fifo){0};
     link->stream.out = (struct chain){0};
     stream_close(&link->stream);
     link_drop_input(link);
@@ -568,7 +555,7 @@ static void link_end(struct link *link, const char *reason, enum link_end end)
     }
     if (link->receiver)
         link->receiver->lost(link->owner, words);
-    link_return(requests, &chain, words);
+    link_return(&requests, &chain, words);
     free(words);
 }
 
@@ -597,12 +584,10 @@ static struct request *link_bury(struct request *request)
     struct request *tombstone = request_get();
     tombstone->query = (struct query){.bytes = request->query.bytes, .size = request->query.size};
     tombstone->link = request->link;
-    tombstone->link_next = request->link_next;
     tombstone->chunk = request->chunk;
     tombstone->queued_at = request->queued_at;
     tombstone->before = request->before;
     tombstone->done = swallow;
-    request->link_next = NULL;
     request->chunk = NULL;
     return tombstone;
 }
@@ -611,21 +596,19 @@ static void link_expire(struct link *link, double before)
 {
     char reason[64];
     snprintf(reason, sizeof reason, "no reply within %g s", link->host->options.timeout);
-    struct request **place = &link->head;
-    while (*place && (*place)->queued_at < before) {
-        struct request *request = *place;
-        if (!is_tombstone(request)) {
-            if (request == link->head)
-                measure_reply(link, request);
-            *place = link_bury(request);
-            if (link->tail == request)
-                link->tail = *place;
-            stats->timeouts++;
-            dispatch_failed(request, FAILURE_TIMEOUT, reason);
-            if (link->state != LINK_READY)
-                return;
-        }
-        place = &(*place)->link_next;
+    for (uint32_t i = 0; i < link->queue.count; i++) {
+        struct request *request = *fifo_at(&link->queue, i);
+        if (request->queued_at >= before)
+            return;
+        if (is_tombstone(request))
+            continue;
+        if (i == 0)
+            measure_reply(link, request);
+        *fifo_at(&link->queue, i) = link_bury(request);
+        stats->timeouts++;
+        dispatch_failed(request, FAILURE_TIMEOUT, reason);
+        if (link->state != LINK_READY)
+            return;
     }
 }
 
@@ -635,13 +618,14 @@ static void link_check_replies(struct link *link, double now)
     double timeout = link->host->options.timeout + link->allowance + PROXY_CLOCK_STEP;
     double silent = now - link->heard;
     bool moving = link->in.size || link->stream.out.size;
-    if (link->head->queued_at >= now - timeout || (moving && silent < timeout))
+    const struct request *oldest = fifo_head(&link->queue);
+    if (oldest->queued_at >= now - timeout || (moving && silent < timeout))
         return;
-    if (silent >= 2 * timeout && link->head->queued_at < now - 2 * timeout) {
+    if (silent >= 2 * timeout && oldest->queued_at < now - 2 * timeout) {
         link_fail(link, "it has been silent for too long");
         return;
     }
-    bool news = !is_tombstone(link->head);
+    bool news = !is_tombstone(oldest);
     link_expire(link, now - timeout);
     if (news && silent >= timeout)
         host_failed(link->host, "it does not answer in time");
@@ -668,6 +652,7 @@ void link_tick(struct link *link)
 {
     double now = link_now(link);
     const struct host_options *options = &link->host->options;
+    fifo_shrink(&link->queue);
     switch (link->state) {
     case LINK_RESOLVING:
     case LINK_CONNECTING:
@@ -678,9 +663,9 @@ void link_tick(struct link *link)
                                                             : "connect timed out");
         break;
     case LINK_READY:
-        if (link->head && link->allowance > 0 && link->host->down && !host_is_connected(link->host))
+        if (link->queue.count && link->allowance > 0 && link->host->down && !host_is_connected(link->host))
             link_fail(link, "its host is marked down"); /* without power it closes nothing */
-        else if (link->head)
+        else if (link->queue.count)
             link_check_replies(link, now);
         else if (!link->keep && !link->leased && link_is_unused(link, now))
             link_retire(link, "nobody uses it");
@@ -706,7 +691,7 @@ void link_retire(struct link *link, const char *reason)
     if (link->receiver)
         link->receiver->ended(link->owner);
     link->receiver = NULL;
-    if (link->state != LINK_IDLE || link->head)
+    if (link->state != LINK_IDLE || link->queue.count)
         link_fail(link, reason);
     link->next = link->proxy->dead_links; /* it may stay in the dirty list, too, until the turn's end */
     link->proxy->dead_links = link;
@@ -714,6 +699,7 @@ void link_retire(struct link *link, const char *reason)
 
 void link_destroy(struct link *link)
 {
+    fifo_deinit(&link->queue);
     chain_clear(&link->stream.out);
     stream_close(&link->stream);
     link_drop_input(link);

@@ -10,7 +10,7 @@
 #pragma once
 #include "base/rest.h"
 #include "net/stream.h"
-#include "proxy/request.h"
+#include "proxy/fifo.h"
 #include "resp/resp.h"
 
 #include <stdbool.h>
@@ -63,7 +63,7 @@ struct link {
     struct link *next;           /* the host's */
     struct link *dirty_next;     /* in proxy->dirty_links or dead_links */
     struct link *sibling;        /* of those that one command blocks */
-    struct request *head, *tail; /* given to the link and not answered, oldest first */
+    struct fifo queue;           /* given to the link and not answered */
     struct resolve *resolve;     /* while LINK_RESOLVING */
     enum link_state state;
     uint64_t lane;     /* the three below in one number */
@@ -73,7 +73,6 @@ struct link {
     uint32_t slot;     /* which of the host's `connections`, or LINK_PRIVATE, LINK_FEED */
     uint8_t resp;      /* the protocol version that it speaks: 2, or 3 */
     uint32_t epoch;    /* how many connections have ended: another number is another connection */
-    uint32_t depth;    /* requests in the queue */
     uint8_t greetings; /* words of the greeting whose replies are still to come */
     uint8_t tries;     /* connects in a row that failed */
     bool dirty;

@@ -57,7 +57,7 @@ struct request {
         struct request *next; /* in its client's queue, oldest first */
         void *context;        /* of a request that Nydus made itself: what its maker needs in done */
     };
-    struct request *link_next; /* in its link's queue, oldest first */
+    struct request *link_next; /* for who keeps some in a list: nobody else does at that time */
     request_done *done;
     struct client *client;   /* NULL: the client left, or there never was one */
     struct cluster *cluster; /* where it began; keeps that generation alive */

@@ -29,7 +29,7 @@ void watch_end(struct session *session)
         return;
     }
     /* goes out before anything of whoever has the link next */
-    if (link->epoch == session->epoch && (link->head || link->state == LINK_READY)) {
+    if (link->epoch == session->epoch && (link->queue.count || link->state == LINK_READY)) {
         link_say(link, unwatch, sizeof unwatch - 1);
     }
     lease_return(link);
