@@ -206,15 +206,6 @@ static void fetch_wait(struct fetch *fetch, struct request *request)
     stats->cache_shared++;
 }
 
-/* Is it a part of what that fetch asks for, which a function has led back here? It would wait for itself. */
-static bool is_inside(const struct fetch *fetch, const struct request *request)
-{
-    const struct whole *whole = request->whole;
-    while (whole && whole != &fetch->whole)
-        whole = whole->request ? whole->request->whole : NULL;
-    return whole;
-}
-
 /* Does the client wait for something that it sent before and that may write? Where writes go past the cache,
  * nobody has told of that yet, and what is kept is older. */
 static bool follows_a_write(const struct cache *cache, const struct request *request)
@@ -279,8 +270,6 @@ static void cache_read(struct cache *cache, struct request *request)
             memo->used = true;
         stats->cache_hits++;
         request_answer(request, memo->reply, memo->reply_size);
-    } else if (is_inside(memo->owner, request)) {
-        cache_pass(request);
     } else {
         fetch_wait(memo->owner, request);
     }
