@@ -18,7 +18,6 @@
 struct account;
 struct cluster;
 struct command;
-struct listener;
 struct order;
 struct profile;
 struct proxy;
