@@ -5,7 +5,6 @@
 --
 -- BENCH_CASES chooses among the titles of cases.lua.
 
-local sys = require("support.sys")
 local cases = require("cases")
 local lab = require("lab")
 local layers = require("layers")
@@ -152,18 +151,7 @@ local function go(here, parts)
 end
 
 function M.main(root, words)
-  lab.catch_signals()
-  local here = { root = root, dir = sys.mkdtemp(), programs = {} }
-  local ok, why = xpcall(function()
-    lab.open(here)
-    go(here, parts_of(words))
-  end, function(message)
-    return tostring(message):find("interrupted!", 1, true) and "interrupted" or message
-  end)
-  lab.close(here)
-  if ok then return 0 end
-  io.stderr:write("account: ", tostring(why), "\n")
-  return why == "interrupted" and 130 or 1
+  return lab.run("account", root, function(here) go(here, parts_of(words)) end)
 end
 
 return M

@@ -6,7 +6,6 @@
 -- begins, and ratios are taken within a round: what else the machine does then
 -- hits all of them alike.
 
-local sys = require("support.sys")
 local cases = require("cases")
 local peers = require("peers")
 local load = require("load")
@@ -108,18 +107,7 @@ local function compare(here)
 end
 
 function M.main(root)
-  lab.catch_signals()
-  local here = { root = root, dir = sys.mkdtemp(), programs = {} }
-  local ok, why = xpcall(function()
-    lab.open(here)
-    compare(here)
-  end, function(message)
-    return tostring(message):find("interrupted!", 1, true) and "interrupted" or message
-  end)
-  lab.close(here)
-  if ok then return 0 end
-  io.stderr:write("bench: ", tostring(why), "\n")
-  return why == "interrupted" and 130 or 1
+  return lab.run("bench", root, compare)
 end
 
 return M

@@ -1,6 +1,7 @@
 -- The place where it happens: cores, three redis-servers, programs and their end.
 --
---   lab.open(here)                 chooses cores, starts and fills the hosts
+--   lab.run(name, root, fn)        fn(here) in a lab: cores are chosen, hosts filled, and all is ended behind it,
+--                                  also on Ctrl-C, SIGTERM and SIGHUP; → exit code
 --   lab.start(here, name, argv, options)   → program { pid, name, log }
 --   lab.wait_port(program, port)   until it listens; raises with its log
 --   lab.output(argv)               the first line a program prints
@@ -10,8 +11,6 @@
 --   lab.keys(size)                 how many keys there are then
 --   lab.ask(port, …)               what a server answers to a command, as redis-cli prints it
 --   lab.commands(here)             how many commands the hosts have served
---   lab.close(here)                ends everything and removes the folder
---   lab.catch_signals()            SIGTERM and SIGHUP raise "interrupted!" as Ctrl-C does
 
 local ffi = require("ffi")
 local sys = require("support.sys")
@@ -34,7 +33,8 @@ function M.keys(size)
   return math.min(KEYS, math.floor(HELD / size))
 end
 
-function M.catch_signals()
+-- SIGTERM and SIGHUP raise "interrupted!" as Ctrl-C does.
+local function catch_signals()
   local handler = ffi.C.signal(sys.signals.INT, nil) -- LuaJIT's own
   for _, name in ipairs({ "INT", "TERM", "HUP" }) do ffi.C.signal(sys.signals[name], handler) end
 end
@@ -127,7 +127,7 @@ local function start_host(here, number)
   return program
 end
 
-function M.open(here)
+local function open(here)
   local path = os.getenv("PATH") or "/usr/bin:/bin"
   ffi.C.setenv("PATH", path .. ":/usr/sbin:/sbin", 1) -- where Debian keeps haproxy and nutcracker
   sys.raise_descriptors(DESCRIPTORS)
@@ -146,7 +146,7 @@ function M.place(here, row)
 end
 
 -- Kindly first, so that Nydus ends its workers itself; then by group.
-function M.close(here)
+local function close(here)
   local alive = {}
   for _, program in ipairs(here.programs) do
     if sys.reap(program.pid) == nil then
@@ -159,6 +159,21 @@ function M.close(here)
     sys.kill(-program.pid, "KILL")
   end
   os.execute(("rm -rf '%s'"):format(here.dir))
+end
+
+function M.run(name, root, fn)
+  catch_signals()
+  local here = { root = root, dir = sys.mkdtemp(), programs = {} }
+  local ok, why = xpcall(function()
+    open(here)
+    fn(here)
+  end, function(message)
+    return tostring(message):find("interrupted!", 1, true) and "interrupted" or message
+  end)
+  close(here)
+  if ok then return 0 end
+  io.stderr:write(name, ": ", tostring(why), "\n")
+  return why == "interrupted" and 130 or 1
 end
 
 return M
