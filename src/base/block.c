@@ -3,7 +3,6 @@
 #include "base/block.h"
 
 #include "base/memory.h"
-#include "base/slab.h"
 
 #include <stdlib.h>
 
@@ -25,7 +24,7 @@ static struct {
 /* KINDS: one that nobody keeps. */
 static unsigned kind_of(size_t size)
 {
-#ifdef SLAB_SINGLE
+#ifdef MEMORY_CHECKED
     return KINDS; /* so that a use after block_put is seen */
 #endif
     unsigned kind = 0;

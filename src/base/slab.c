@@ -2,7 +2,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/slab.h"
 
-#include "base/memory.h"
 #include "base/peak.h"
 
 #include <stdlib.h>
@@ -31,8 +30,8 @@ static void block_unlink(struct slab_block **list, struct slab_block *block)
 
 static struct slab_block *block_create(const struct slab *slab)
 {
-    struct slab_block *block = xmalloc_aligned(SLAB_BLOCK, SLAB_BLOCK - SLAB_MARGIN);
-    peak_took(SLAB_BLOCK);
+    struct slab_block *block = tile_get();
+    peak_took(TILE_SIZE);
     char *object = (char *)(block + 1);
     block->free = object;
     block->idle = slab->room;
@@ -44,8 +43,8 @@ static struct slab_block *block_create(const struct slab *slab)
 
 static void block_free(struct slab_block *block)
 {
-    peak_gave(SLAB_BLOCK);
-    free(block);
+    peak_gave(TILE_SIZE);
+    tile_put(block);
 }
 
 void slab_open(struct slab *slab)
@@ -90,7 +89,7 @@ void slab_shrink(struct slab *slab)
     }
 }
 
-#ifdef SLAB_SINGLE
+#ifdef MEMORY_CHECKED
 void *slab_get(struct slab *slab)
 {
     return xmalloc_aligned(SLAB_LINE, slab->size);

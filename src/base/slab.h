@@ -2,22 +2,21 @@
  *
  * An object costs its size and nothing else, those that are asked for one after the other mostly lie side by
  * side, and getting and putting is a few instructions. Objects live in blocks; a block whose objects are all
- * back goes to the allocator again, but for some that slab_shrink frees. With AddressSanitizer every object
- * is an allocation of its own, so that one used after its end is seen.
+ * back is free for other slabs, but for some that slab_shrink frees. With AddressSanitizer every object is an
+ * allocation of its own, so that one used after its end is seen.
  *
  * (J. Bonwick, "The Slab Allocator", USENIX 1994.) */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+#include "base/memory.h"
+#include "base/tile.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SLAB_BLOCK = 16 * 1024, SLAB_LINE = 64 };
+enum { SLAB_LINE = 64 };
 
-/* What malloc puts around a block: with it, blocks lie close to each other, else with a block's width
- * between them. */
-enum { SLAB_MARGIN = 16 };
-
-/* Begins a block; its address is a multiple of SLAB_BLOCK. */
+/* Begins a block, which is a tile. */
 struct slab_block {
     struct slab_block *next, *previous; /* in open or spare */
     void *free;    /* an object, which begins with a pointer to the next free one; NULL: all are in use */
@@ -33,7 +32,7 @@ struct slab {
 };
 
 #define SLAB_OF(type)                                                                                        \
-    {.size = sizeof(type), .room = (SLAB_BLOCK - SLAB_MARGIN - sizeof(struct slab_block)) / sizeof(type)}
+    {.size = sizeof(type), .room = (TILE_SIZE - sizeof(struct slab_block)) / sizeof(type)}
 
 /* Parts of the two below: no block is open, the first is full, one is not full or not in use any more. */
 void slab_open(struct slab *slab);
@@ -41,15 +40,7 @@ void slab_full(struct slab *slab);
 void slab_reopen(struct slab *slab, struct slab_block *block);
 void slab_unused(struct slab *slab, struct slab_block *block);
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SLAB_SINGLE 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SLAB_SINGLE 1
-#endif
-#endif
-
-#ifdef SLAB_SINGLE
+#ifdef MEMORY_CHECKED
 void *slab_get(struct slab *slab);
 void slab_put(struct slab *slab, void *object);
 static inline const void *slab_next(const struct slab *slab)
@@ -80,7 +71,7 @@ static inline const void *slab_next(const struct slab *slab)
 
 static inline void slab_put(struct slab *slab, void *object)
 {
-    struct slab_block *block = (struct slab_block *)((uintptr_t)object & ~(uintptr_t)(SLAB_BLOCK - 1));
+    struct slab_block *block = (struct slab_block *)((uintptr_t)object & ~(uintptr_t)(TILE_SIZE - 1));
     void *next = block->free;
     *(void **)object = next;
     block->free = object;

@@ -16,6 +16,7 @@
 #include "base/series.h"
 #include "base/stats.h"
 #include "base/tally.h"
+#include "base/tile.h"
 #include "base/usage.h"
 #include "base/version.h"
 #include "proxy/call.h"
@@ -455,14 +456,14 @@ void info_memory_doctor(struct call *call)
     writer_format(&text,
                   "Nydus keeps no data; ask MEMORY DOCTOR of each host. This worker has allocated %zu bytes, "
                   "%zu more are free in its heap; all workers together have %llu in memory.\n",
-                  heap.uordblks + heap.hblkhd, heap.fordblks,
+                  heap.uordblks + heap.hblkhd + tile_used(), heap.fordblks,
                   (unsigned long long)usage_of_workers().resident);
     call_verbatim(call, &text);
 }
 
 void info_memory_purge(struct call *call)
 {
-    malloc_trim(0);
+    proxy_purge();
     call_ok(call);
 }
 

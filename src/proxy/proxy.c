@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/peak.h"
 #include "base/stats.h"
+#include "base/tile.h"
 #include "proxy/client.h"
 #include "proxy/cluster.h"
 #include "proxy/host.h"
@@ -198,6 +199,12 @@ static void tick_clients(struct proxy *proxy, double now)
     }
 }
 
+void proxy_purge(void)
+{
+    malloc_trim(0);
+    tile_trim();
+}
+
 /* What is no longer needed goes back to malloc, and after a peak from there to the system. */
 static void settle_memory(void)
 {
@@ -206,7 +213,7 @@ static void settle_memory(void)
     request_shrink();
     client_shrink();
     if (peak_is_over())
-        malloc_trim(0);
+        proxy_purge();
 }
 
 /* While the process does not run (a stopped or overloaded machine), replies
