@@ -204,6 +204,28 @@ describe("hash", function()
       return expected, got
     end
 
+    it("has all four words of each, too: hash_md5_words_many", function()
+      local one = ffi.new("uint32_t[4]")
+      each_way(function(way)
+        for count = 0, 20 do
+          local texts, words, frees = ffi.new("struct hash_text[?]", count), ffi.new("uint32_t[?][4]", count + 1), {}
+          for i = 0, count - 1 do
+            local size = math.random(0, 70)
+            texts[i].data, frees[i + 1] = exact(random_bytes(size))
+            texts[i].size = size
+          end
+          words[count][0] = 12345
+          C.hash_md5_words_many(texts, count, words)
+          for i = 0, count - 1 do
+            C.hash_md5_words(texts[i].data, texts[i].size, one)
+            assert.equal(ffi.string(one, 16), ffi.string(words[i], 16), ("%d of %d, %s"):format(i, count, way))
+          end
+          assert.equal(12345, words[count][0], "nothing is written past the last one")
+          for _, free in ipairs(frees) do free() end
+        end
+      end)
+    end)
+
     it("gives each key its md5, whatever the sizes and by whatever instructions", function()
       each_way(function(way)
         for size = 0, 70 do

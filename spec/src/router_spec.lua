@@ -323,29 +323,120 @@ describe("router", function()
       end
     end)
 
+    -- With these weights, a host that leaves changes how many points the others have: but not in redis.
+    local function uneven(compat, name)
+      local hosts = {}
+      for i = 1, 5 do hosts[i] = { identifier = ("%s %s %d"):format(compat, name, i), weight = i * i } end
+      return hosts
+    end
+
     it("make one ring for all routers over the same hosts that are up", function()
-      for _, compat in ipairs(COMPATS) do
-        local hosts = {}
-        for i = 1, 5 do hosts[i] = { identifier = ("%s rings %d"):format(compat, i), weight = i } end
+      for _, compat in ipairs({ "nydus", "twemproxy" }) do
+        local hosts = uneven(compat, "rings")
         local first = assert(routers.new("ketama", hosts, { compat = compat }))
         local before = C.rings_made()
         local second = assert(routers.new("ketama", hosts, { compat = compat }))
         assert.equal(0, tonumber(C.rings_made() - before), compat)
         local all = first:placement(keys)
         second:mark(2, false)
+        assert.are_not.same(all, second:placement(keys))
         assert.equal(1, tonumber(C.rings_made() - before), compat)
         assert.same(all, first:placement(keys))
-        assert.are_not.same(all, second:placement(keys))
         first:mark(2, false)
         assert.same(first:placement(keys), second:placement(keys))
         first:mark(2, true)
         second:mark(2, true)
-        assert.equal(2, tonumber(C.rings_made() - before), compat) -- nobody had the first one any more
         assert.same(all, first:placement(keys))
         assert.same(all, second:placement(keys))
+        assert.equal(2, tonumber(C.rings_made() - before), compat) -- nobody had the first one any more
         hosts[1], hosts[2] = hosts[2], hosts[1]
         assert(routers.new("ketama", hosts, { compat = compat }))
         assert.equal(3, tonumber(C.rings_made() - before), compat)
+      end
+    end)
+
+    it("make one ring for all hosts that are marked between two picks", function()
+      for _, compat in ipairs({ "nydus", "twemproxy" }) do
+        local router = assert(routers.new("ketama", uneven(compat, "at once"), { compat = compat }))
+        local before = C.rings_made()
+        for host = 0, 3 do router:mark(host, false) end
+        assert.equal(0, tonumber(C.rings_made() - before), compat)
+        assert.equal(4, router:pick("key"), compat)
+        assert.equal(1, tonumber(C.rings_made() - before), compat)
+      end
+    end)
+
+    it("stay on the ring while a host is down, unless the others' numbers change", function()
+      for _, compat in ipairs(COMPATS) do
+        local router = assert(routers.new("ketama", compat == "redis" and uneven(compat, "gaps") or 60, { compat = compat }))
+        local all = router:placement(keys)
+        local before = C.rings_made()
+        for host = 0, router.size - 2 do
+          router:mark(host, false)
+          assert.is_true(router:pick("key") > host)
+        end
+        for host = 0, router.size - 2 do router:mark(host, true) end
+        assert.same(all, router:placement(keys))
+        -- twemproxy counts in 32-bit floats, where some numbers of hosts give a host less points
+        assert.is_true(tonumber(C.rings_made() - before) <= (compat == "twemproxy" and 2 * 60 or 0), compat)
+      end
+    end)
+  end)
+
+  describe("a value that two hosts have on a ring", function()
+    -- Found by looking for one: the hash that meets it first.
+    local TIES = {
+      nydus = { "tie94", "tie309", 3986018310 - 1 }, -- points that are larger than the hash
+      redis = { "tie253", "tie397", 667653269 },
+    }
+
+    it("is the last one's in nydus, the first one's in redis", function()
+      for compat, row in pairs(TIES) do
+        for _, swapped in ipairs({ false, true }) do
+          local first, last = row[swapped and 2 or 1], row[swapped and 1 or 2]
+          local router = assert(routers.new("ketama", { { identifier = first }, { identifier = last } }, { compat = compat }))
+          assert.equal(compat == "nydus" and 1 or 0, C.router_pick_hash(router.c, row[3]), compat)
+        end
+      end
+    end)
+  end)
+
+  describe("a router whose hosts come and go", function()
+    -- Some share an identifier, where that is allowed.
+    local function some_hosts(compat, weights)
+      local hosts = {}
+      for i = 1, 12 do
+        local name = compat ~= "twemproxy" and i % 5 == 0 and "shared" or "host " .. i
+        hosts[i] = { identifier = name, weight = weights and math.random(1, 4) or 1 }
+      end
+      return hosts
+    end
+
+    -- The router that has never heard of the others; what it picks, by their numbers.
+    local function of_live_hosts(router, hosts, compat)
+      local live, numbers = {}, {}
+      for host = 0, #hosts - 1 do
+        if router:is_up(host) then
+          live[#live + 1] = hosts[host + 1]
+          numbers[#live] = host
+        end
+      end
+      local picks = assert(routers.new("ketama", live, { compat = compat })):placement(keys)
+      for i, pick in ipairs(picks) do picks[i] = numbers[pick + 1] end
+      return picks
+    end
+
+    it("picks as one that has only those which are up", function()
+      math.randomseed(5)
+      for _, compat in ipairs(COMPATS) do
+        for round = 1, 30 do
+          local hosts = some_hosts(compat, round % 2 == 0)
+          local router = assert(routers.new("ketama", hosts, { compat = compat }))
+          for _ = 1, 4 do
+            for _ = 1, math.random(1, 12) do router:mark(math.random(1, 11), math.random(2) == 1) end -- 0 stays up
+            assert.same(of_live_hosts(router, hosts, compat), router:placement(keys), compat)
+          end
+        end
       end
     end)
   end)

@@ -59,6 +59,8 @@ struct hash_text {
 /* The md5 hashes of many keys, side by side: from two keys on it takes less time than one by one, and with
  * 16 about a sixth. */
 void hash_md5_many(const struct hash_text *keys, size_t count, uint32_t *hashes);
+/* All four words of each: what hash_md5_words gives. */
+void hash_md5_words_many(const struct hash_text *texts, size_t count, uint32_t (*words)[4]);
 /* Has hash_md5_many use other instructions, of those that this CPU has: 0 for the best, which it begins
  * with, and so on. Returns their name, or NULL when there are not so many. For specs. */
 const char *hash_md5_use(unsigned number);

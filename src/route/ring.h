@@ -16,23 +16,22 @@ enum { RING_STRIDE = 4 };
 struct ring {
     struct ring_point *points; /* sorted; RING_STRIDE more at the end */
     uint32_t count;            /* without those */
-    uint32_t room;
     uint32_t *index;           /* per top bits of a hash: the first point that can be it */
     unsigned shift;
 };
 
-/* Who owns a value that two hosts hit: the first added or the last. */
-enum ring_tie { RING_FIRST, RING_LAST };
+/* The points of one owner, in any order. */
+struct ring_share {
+    const uint32_t *values;
+    uint32_t count, owner;
+};
 
-/* A ring of zeros is empty. */
+/* Makes a ring of all points, one at least, which have to be spread evenly, as hashes are. A value that two
+ * shares have is found as that of the one given first. 48,000 points (300 hosts) take 0.4 ms. */
+void ring_make(struct ring *ring, const struct ring_share *shares, uint32_t count);
 void ring_deinit(struct ring *ring);
 
-void ring_add(struct ring *ring, const uint32_t *values, uint32_t count, uint32_t owner);
-
-/* Sorts what was added and makes the index. One point at least. */
-void ring_seal(struct ring *ring, enum ring_tie tie);
-
-/* The first point at or after the hash, on a sealed ring. Past the last
+/* The first point at or after the hash. Past the last
  * point it is the first extra one, whose owner is the first point's.
  *
  * How many points lie between is a matter of chance, which no branch predictor

@@ -178,6 +178,7 @@ static void live_find(struct router *router)
 
 static void router_rebuild(struct router *router)
 {
+    router->stale = false;
     live_find(router);
     if (router->strategy->rebuild && router->live_count > 0) {
         router->strategy->rebuild(router);
@@ -288,9 +289,18 @@ static inline uint64_t key_hash(const struct router *router, const char *key, si
     return router->strategy->key_use == KEY_HASH_32 ? (uint32_t)hash : hash;
 }
 
+/* No host is up, or some were marked since the last pick. */
+static __attribute__((noinline)) bool router_revive(struct router *router)
+{
+    if (router->stale) {
+        router_rebuild(router);
+    }
+    return router->live_count > 0;
+}
+
 int router_pick(struct router *router, const char *key, size_t size)
 {
-    if (router->live_count == 0) {
+    if (__builtin_expect(router->live_count == 0, false) && !router_revive(router)) {
         return ROUTER_NONE;
     }
     if (router->count == 1) {
@@ -334,7 +344,8 @@ void router_mark(struct router *router, int index, bool up)
     assert(index >= 0 && (uint32_t)index < router->count);
     if (router->up[index] != up) {
         router->up[index] = up;
-        router_rebuild(router);
+        router->stale = true;
+        router->live_count = 0;
     }
 }
 
@@ -377,7 +388,7 @@ void router_explain(struct router *router, const char *key, size_t size, char *t
         snprintf(text, text_size, "%s", strategy->name);
         return;
     }
-    if (router->live_count == 0) {
+    if (router->live_count == 0 && !router_revive(router)) {
         snprintf(text, text_size, "every host is down");
         return;
     }

@@ -32,7 +32,8 @@ struct router {
     /* changing at run time */
     bool *up;
     uint32_t *live; /* the hosts that are up, in routing order */
-    uint32_t live_count;
+    uint32_t live_count; /* 0 while stale, so that a pick asks one question only */
+    bool stale;          /* hosts were marked since the rebuild */
     void *state;    /* the strategy's */
 };
 
@@ -44,7 +45,7 @@ struct strategy {
     /* Makes state; false with a sentence in `error`. NULL: nothing to make. */
     bool (*create)(struct router *router, char *error, size_t error_size);
     void (*destroy)(struct router *router);
-    /* Hosts went up or down; also called once after create. NULL: no need. */
+    /* Hosts went up or down, and a pick is about to come; also called once after create. NULL: no need. */
     void (*rebuild)(struct router *router);
     /* Two hosts at least, and one of them up. */
     int (*pick)(struct router *router, uint64_t hash);
