@@ -137,6 +137,26 @@ describe("nydus.testing", function()
     assert.is_true(support.now() - began < 5)
   end)
 
+  it("gives each load locks of its own, also after another has ended", function()
+    local body = [[return nydus.flow(function(req)
+      local lock = nydus.lock("testing", req:key(), 20)
+      nydus.sleep(10)
+      lock:unlock()
+      return "done"
+    end, { order = "none" })]]
+    local one, two = load(body), load(body)
+    for _, t in ipairs({ one, two }) do t:send("GET", "k") end
+    for _, t in ipairs({ one, two }) do
+      t:advance(11)
+      assert.equal("done", (t:reply()))
+      t:close()
+    end
+    local three = load(body)
+    three:send("GET", "k")
+    three:advance(11)
+    assert.equal("done", (three:reply()))
+  end)
+
   it("has as many clients as one wants, and transactions", function()
     local t = load("return h[1]")
     t:on("a", function(command) if command == "multi" or command == "exec" then return testing.status("OK") end end)

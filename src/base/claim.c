@@ -30,19 +30,14 @@ static void make(void *memory, const struct area_wish *wish)
     lock_make(&((struct claims *)memory)->lock);
 }
 
+/* Looked up each time: another area may have been entered. */
 static struct claims *claims_get(void)
 {
-    static struct claims *claims;
-    static pid_t owner; /* a worker's area is another than that of the process it came from */
     char error[128];
     const struct area_wish wish = {
-        .kind = AREA_CLAIMS, .name = "claims", .name_size = 6, .size = sizeof *claims, .make = make};
-    if (!claims || owner != getpid()) {
-        const struct area_thing *thing = area_find(&wish, error, sizeof error);
-        claims = thing ? area_memory(thing) : NULL;
-        owner = getpid();
-    }
-    return claims;
+        .kind = AREA_CLAIMS, .name = "claims", .name_size = 6, .size = sizeof(struct claims), .make = make};
+    const struct area_thing *thing = area_find(&wish, error, sizeof error);
+    return thing ? area_memory(thing) : NULL;
 }
 
 /* What tests skip counts. */
