@@ -445,7 +445,7 @@ describe("script", function()
         s:close()
         if i == 20 then size = support.rss(sys.getpid()) end
       end
-      local limit = os.getenv("SANITIZER") and 256 or 8 -- MB; a sanitizer keeps what was freed
+      local limit = support.sanitized and 256 or 8 -- MB; a sanitizer keeps what was freed
       assert.is_true(support.rss(sys.getpid()) - size < limit * 1024 * 1024)
     end)
   end)
