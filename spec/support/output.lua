@@ -1,6 +1,7 @@
 -- busted's report as plain lines: each file with its time, each failure with
 -- the logs of the servers it ran against, and at the very end, alone on a
--- line, "N passed, N failed" (", N skipped").
+-- line, "N passed, N failed" (", N skipped"). With -Xoutput FILE that goes into
+-- the file, for run.lua to sum up.
 
 local LONGEST = 240 -- seconds for one test; one that hangs ends the run
 
@@ -13,18 +14,18 @@ return function(options)
 
   local counts = { passed = 0, failed = 0, skipped = 0 }
   local file = { failed = {}, skipped = {} }
-  local slow, failed_files = {}, {}
+  local slow = {}
   local last -- the name of the test that ran last
 
-  -- Where .ci/run-specs reads the counts, the running test should this process die, and the files with failures.
-  local note = os.getenv("NYDUS_SPEC_NOTE")
+  -- Where run.lua reads the counts, the running test should this process die, and the slowest ones.
+  local note = options.arguments[1]
 
   local function take_note(text)
     local out = note and io.open(note, "w")
-    if out then
-      out:write(("%d\n%d\n%s\n%s\n"):format(counts.passed, counts.failed, text, table.concat(failed_files, " ")))
-      out:close()
-    end
+    if not out then return end
+    out:write(("%d %d %d\n%s\n"):format(counts.passed, counts.failed, counts.skipped, text))
+    for i = 1, math.min(5, #slow) do out:write(("%.2f %s\n"):format(slow[i][1], slow[i][2])) end
+    out:close()
   end
 
   local function say(format, ...)
@@ -41,7 +42,6 @@ return function(options)
 
   local function report(name, place, message, trace)
     counts.failed = counts.failed + 1
-    if failed_files[#failed_files] ~= file.name then failed_files[#failed_files + 1] = file.name end
     say("\nFAILED %s\n  %s\n%s", name, place or "", to_text(message))
     if trace and options.verbose then say("%s", trace) end
     local logs = scope.logs()
@@ -79,7 +79,7 @@ return function(options)
   function handler.testStart(element)
     problems()
     last = handler.getFullName(element)
-    take_note(("%s: %s"):format(file.name, last))
+    take_note(last)
     sys.alarm(LONGEST)
     file.test = busted.monotime()
     return nil, true
@@ -102,20 +102,13 @@ return function(options)
     return nil, true
   end
 
-  function handler.suiteEnd(suite)
+  function handler.suiteEnd()
     problems()
     sys.alarm(0)
     table.sort(slow, function(a, b) return a[1] > b[1] end)
-    if #slow > 20 then
-      say("\nslowest:")
-      for i = 1, 5 do say("%6.2f s  %s", slow[i][1], slow[i][2]) end
-    end
     take_note("the end")
-    local total = counts.passed + counts.failed + counts.skipped
-    if total == 0 then say("no spec ran") end
-    say("\n%.1f s", handler.getDuration() > 0 and handler.getDuration() or busted.monotime() - (suite.starttick or 0))
     local skipped = counts.skipped > 0 and (", %d skipped"):format(counts.skipped) or ""
-    say("%d passed, %d failed%s", counts.passed, counts.failed, skipped)
+    if not note then say("\n%d passed, %d failed%s", counts.passed, counts.failed, skipped) end
     local result = rawget(_G, "NYDUS_SPEC_RESULT")
     if result then result.clean = counts.failed == 0 and counts.passed > 0 end
     return nil, true
