@@ -320,13 +320,14 @@ static void fake_listen(struct world *world, int index)
 
 /* ---- the data path ---- */
 
-static void generation_end(struct generation *generation)
+static bool generation_end(struct generation *generation)
 {
     for (uint32_t i = 0; i < generation->count; i++)
         cluster_destroy(generation->clusters[i]);
     free(generation->clusters);
     target_set_destroy(generation->set);
     free(generation);
+    return true;
 }
 
 static void add_host(struct world *world, struct cluster *cluster, const char *path)

@@ -427,13 +427,84 @@ describe("script", function()
     end)
   end)
 
+  -- As short as can be: every look at the clock ends one.
+  describe("slices", function()
+    local lib, ffi = support.lib(), require("ffi")
+
+    local function steps(step, ...)
+      local count, progress = 0, lib.SCRIPT_MORE
+      while progress == lib.SCRIPT_MORE do
+        progress = step(...)
+        count = count + 1
+      end
+      return count, progress
+    end
+
+    it("open a state in many steps", function()
+      local o, problem = ffi.new("struct script_options"), ffi.new("char *[1]")
+      o.lua_dir, o.slice = os.getenv("NYDUS_LUA_PATH") or "lua", 1
+      local s = lib.script_begin_open(o)
+      local count, progress = steps(lib.script_open_step, s, problem)
+      assert.equal(lib.SCRIPT_DONE, tonumber(progress))
+      assert.is_true(count > 10, count)
+      lib.script_destroy(s)
+      o.slice = 0
+      s = lib.script_begin_open(o)
+      assert.equal(2, (steps(lib.script_open_step, s, problem)))
+      lib.script_destroy(s)
+    end)
+
+    local BUSY = HEAD .. [[
+      local sum, words = 0, {}
+      for i = 1, 3000 do
+        local ok, value = pcall(function(...)
+          for j = 1, 10 do sum = sum + j * select("#", ...) end
+          return i % 3 == 0 and error("no " .. i, 0) or tostring(i):gsub("%d", function(d) return d .. d end)
+        end, 1, nil, i)
+        words[i % 50 + 1] = (ok and "yes " or "") .. value
+      end
+      table.sort(words, function(a, b) for _ = 1, 20 do sum = sum + 1 end return a < b end)
+      local text = sum .. " " .. table.concat(words, ",")
+      return function(req) return nydus.reply(text) end]]
+
+    it("change nothing in what a script does while it is loaded", function()
+      local whole, sliced = script.new({ router = BUSY }), script.new({ router = BUSY, slice = 1 })
+      assert.equal(whole:route("GET", "x"), sliced:route("GET", "x"))
+      assert.matches("^reply .-no 2991", sliced:route("GET", "x"))
+      whole:close()
+      sliced:close()
+    end)
+
+    it("change nothing in the words of an error", function()
+      for _, text in ipairs({
+        "local x = nil\nfor _ = 1, 1000 do end\nreturn x.y",
+        "for i = 1, 2000 do if i == 1999 then error('late') end end",
+        "nydus.ketama(cluster, { hash = 'md6' })",
+        "return 5",
+        "return",
+        "x = 1",
+      }) do
+        local taken, expected = pcall(script.new, { router = HEAD .. text })
+        local _, got = pcall(script.new, { router = HEAD .. text, slice = 1 })
+        assert.is_false(taken)
+        assert.equal(expected, got)
+      end
+    end)
+
+    it("are stopped where a script holds them up", function()
+      local loop = HEAD .. "local list = { 2, 1 }\ntable.sort(list, function() while true do end end)"
+      local _, problem = pcall(script.new, { router = loop, slice = 1 })
+      assert.matches("stopped: it ran for more than 1 s", problem, 1, true)
+    end)
+  end)
+
   describe("create", function()
     it("names the folder that has no modules", function()
       local lib, ffi = support.lib(), require("ffi")
       local o, problem = ffi.new("struct script_options"), ffi.new("char *[1]")
       o.lua_dir = "/nowhere"
       assert.is_true(lib.script_create(o, problem) == nil)
-      assert.matches("^the Lua modules in /nowhere: module 'nydus%.%w+' not found", ffi.string(problem[0]))
+      assert.matches("^the Lua modules in /nowhere: cannot open /nowhere/nydus/require%.lua", ffi.string(problem[0]))
       ffi.C.free(problem[0])
     end)
 

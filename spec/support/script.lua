@@ -122,7 +122,7 @@ local function open(options)
   for path, text in pairs(options.files or {}) do files.write(dir .. "/" .. path, text) end
   local o = ffi.new("struct script_options")
   local lua_dir = os.getenv("NYDUS_LUA_PATH") or "lua"
-  o.lua_dir, o.memory_limit = lua_dir, options.memory or 0
+  o.lua_dir, o.memory_limit, o.slice = lua_dir, options.memory or 0, options.slice or 0
   local problem = ffi.new("char *[1]")
   local self = setmetatable({ dir = dir, c = C.script_create(o, problem) }, Script)
   if self.c == nil then return nil, take(problem) end

@@ -127,19 +127,25 @@ void generation_leave(struct generation *generation)
     dead_generations = generation;
 }
 
-void generation_bury(void)
+bool generation_bury(uint32_t steps)
 {
-    while (dead_generations) {
+    for (; dead_generations && steps; steps--) {
         struct generation *generation = dead_generations;
         dead_generations = generation->next;
-        generation->destroy(generation);
+        if (generation->destroy(generation))
+            continue;
+        generation->next = dead_generations;
+        dead_generations = generation;
     }
+    return dead_generations;
 }
 
 void generation_unref(struct generation *generation)
 {
-    if (--generation->refs == 0)
-        generation->destroy(generation);
+    if (--generation->refs)
+        return;
+    while (!generation->destroy(generation))
+        continue;
 }
 
 struct proxy *cluster_proxy(const struct cluster *cluster)

@@ -41,7 +41,7 @@ struct generation {
     uint32_t count;
     void *script;                                   /* the script layer's, or NULL */
     void *config;                                   /* the server's, or NULL */
-    void (*destroy)(struct generation *generation); /* called when refs reach 0 */
+    bool (*destroy)(struct generation *generation); /* a step, when refs are 0; true: the last */
     struct generation *next;                        /* among those that wait for generation_bury */
 };
 
@@ -65,8 +65,10 @@ static inline void generation_ref(struct generation *generation)
 {
     generation->refs++;
 }
+/* What ends here is destroyed at once. */
 void generation_unref(struct generation *generation);
-/* A request's unref: somebody may be walking the generation's hosts at this
- * moment, so what ends here waits for generation_bury at the turn's end. */
+/* The same where somebody may be walking the generation's hosts at this moment,
+ * and where others wait: what ends here is left to generation_bury. */
 void generation_leave(struct generation *generation);
-void generation_bury(void);
+/* So many steps, at the turn's end. true: some are left. */
+bool generation_bury(uint32_t steps);

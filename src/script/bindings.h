@@ -8,6 +8,15 @@
 #include "script/flow.h"
 #include "script/hook.h"
 #include "script/news.h"
+#include "script/slices.h"
+
+/* A script is opened in this order. */
+enum script_stage {
+    SCRIPT_NEW,      /* there is no state to work in */
+    SCRIPT_STATE,    /* one with nothing of ours in it */
+    SCRIPT_MODULES,  /* nydus.runtime is loaded, with all that it requires */
+    SCRIPT_STARTED,
+};
 
 /* The script layer's parts, as the C functions need them. */
 struct script {
@@ -19,8 +28,8 @@ struct script {
     struct flows flows;
     struct generation *generation; /* NULL until script_bind */
     struct proxy *proxy;           /* NULL: the generation serves nobody (checks, specs) */
-    uint32_t opened;               /* parts of the modules that are there */
-    bool broken;                   /* it has no state to work in */
+    struct slices slices;          /* of what is called until it is in force */
+    enum script_stage stage;       /* how far it is open */
     int runtime;                   /* references in the registry: nydus.runtime, */
     int config;                    /* the normalised configuration */
     bool routes;                   /* there is a router script, which may make garbage */

@@ -25,8 +25,8 @@ struct heap {
     ev_idle idle;
 };
 
-/* What is loaded is loaded: collects all, then only at the end of turns. `loop`
- * NULL: the caller calls heap_turn. */
+/* What is loaded is loaded: from now on garbage is collected at the end of turns only. `loop`
+ * NULL: all of it is once, now, and the caller calls heap_turn. */
 void heap_start(struct state *state, struct ev_loop *loop);
 void heap_stop(struct state *state);
 

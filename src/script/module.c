@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 
+#include <glob.h>
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,4 +53,28 @@ int module_load(lua_State *L, const char *path)
     module->next = modules;
     modules = module;
     return 0;
+}
+
+static void prepare(lua_State *L, const char *dir, const char *pattern)
+{
+    glob_t found;
+    char *text = xformat("%s/%s", dir, pattern);
+    if (glob(text, 0, NULL, &found) == 0) {
+        for (size_t i = 0; i < found.gl_pathc; i++) {
+            module_load(L, found.gl_pathv[i]);
+            lua_settop(L, 0);
+        }
+        globfree(&found);
+    }
+    free(text);
+}
+
+void module_prepare(const char *dir)
+{
+    lua_State *L = luaL_newstate();
+    if (!L)
+        return;
+    prepare(L, dir, "nydus/*.lua");
+    prepare(L, dir, "nydus/*/*.lua");
+    lua_close(L);
 }

@@ -14,9 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SCRIPT_MEMORY = 64 * 1024 * 1024 };
-
-static const int32_t no_step; /* loading is one step */
+/* OPEN_LIMIT: milliseconds; our own modules end, however slow the machine is. */
+enum { SCRIPT_MEMORY = 64 * 1024 * 1024, OPEN_LIMIT = 1000 * 1000 };
 
 /* ---- calls into nydus.runtime ---- */
 
@@ -53,79 +52,102 @@ static char *call_problem(struct script *script, const char *file, int status)
     return xformat("%s: %s", file, said);
 }
 
-/* Calls with the function and its arguments on the stack: true when it returned
- * something but nil and false, which is then left on the stack. Otherwise it
- * returned nil and a message, or raised. */
-static bool runtime_call(struct script *script, int arguments, const char *file, char **problem)
+/* Calls with the function and its arguments on the stack, or goes on where slices are under way. Done when
+ * it returned something but nil and false, which is then left on the stack. Otherwise it returned nil and a
+ * message, or raised. */
+static enum script_progress runtime_step(struct script *script, int arguments, const char *file,
+                                         char **problem)
 {
-    lua_State *L = script->state.L;
-    int status = state_call(&script->state, arguments, 2, &no_step, GUARD_LOAD_LIMIT);
-    if (!status && script->state.stopped) { /* its pcall has swallowed that */
+    enum { RESULTS = 2 };
+    struct state *state = &script->state;
+    struct slices *slices = &script->slices;
+    lua_State *L = state->L;
+    int32_t most = script->stage < SCRIPT_STARTED ? OPEN_LIMIT : GUARD_LOAD_LIMIT;
+    int status = slices_under_way(slices) ? slices_go_on(slices, state, RESULTS, most)
+                                          : slices_begin(slices, state, arguments, RESULTS, most);
+    if (status == LUA_YIELD)
+        return SCRIPT_MORE;
+    if (!status && state->stopped) { /* its pcall has swallowed that */
         lua_pushnil(L);
         *problem = call_problem(script, file, LUA_ERRRUN);
     } else if (!status && lua_toboolean(L, -2)) {
         lua_pop(L, 1);
-        return true;
+        return SCRIPT_DONE;
     } else {
         *problem = call_problem(script, file, status);
     }
     lua_settop(L, 0);
-    heap_collect(&script->state); /* a script that was refused may have left much behind */
-    return false;
+    heap_collect(state); /* a script that was refused may have left much behind */
+    return SCRIPT_FAILED;
+}
+
+static bool runtime_call(struct script *script, int arguments, const char *file, char **problem)
+{
+    enum script_progress progress = runtime_step(script, arguments, file, problem);
+    while (progress == SCRIPT_MORE)
+        progress = runtime_step(script, 0, file, problem);
+    return progress == SCRIPT_DONE;
 }
 
 /* ---- life ---- */
-
-/* Our modules in parts, for none to take long; the last one has what the others have not. */
-static const char *const parts[] = {"nydus.config", "nydus.init", "nydus.runtime"};
-enum { PARTS = sizeof parts / sizeof *parts };
-
-/* One part; behind the last the runtime: require("nydus.runtime").start(bindings). */
-static int open_part(lua_State *L)
-{
-    struct script *script = lua_touserdata(L, 1);
-    bool start = script->opened == PARTS;
-    lua_getglobal(L, "require");
-    lua_pushstring(L, parts[start ? PARTS - 1 : script->opened]);
-    lua_call(L, 1, 1);
-    script->opened++;
-    if (!start)
-        return 0;
-    lua_getfield(L, -1, "start");
-    bindings_push(script);
-    lua_call(L, 1, 1);
-    script->runtime = luaL_ref(L, LUA_REGISTRYINDEX);
-    return 0;
-}
 
 struct script *script_begin_open(const struct script_options *options)
 {
     struct script *script = xcalloc(1, sizeof *script);
     script->runtime = script->config = LUA_NOREF;
     size_t limit = options->memory_limit ? options->memory_limit : SCRIPT_MEMORY;
-    script->broken = !state_init(&script->state, options->lua_dir, limit);
+    if (state_init(&script->state, options->lua_dir, limit))
+        script->stage = SCRIPT_STATE;
+    script->slices.length = options->slice;
     decider_init(&script->decider, &script->state);
     callbacks_init(script);
     hooks_init(script);
     return script;
 }
 
-enum script_opening script_open_step(struct script *script, char **error)
+/* What the next stage calls: require("nydus.runtime"), then its start(bindings). */
+static void push_stage(struct script *script)
 {
-    if (!script->broken && lua_cpcall(script->state.L, open_part, script) == 0)
-        return script->opened > PARTS ? SCRIPT_OPEN : SCRIPT_OPENING;
-    *error = xformat("the Lua modules in %s: %s", script->state.lua_dir,
-                     script->state.L ? state_error(&script->state) : "not enough memory");
-    return SCRIPT_FAILED;
+    lua_State *L = script->state.L;
+    if (script->stage == SCRIPT_STATE) {
+        lua_getglobal(L, "require");
+        lua_pushliteral(L, "nydus.runtime");
+    } else {
+        script_push_runtime(script, "start");
+        bindings_push(script);
+    }
+}
+
+enum script_progress script_open_step(struct script *script, char **error)
+{
+    lua_State *L = script->state.L;
+    const char *dir = script->state.lua_dir;
+    char *problem = NULL;
+    if (script->stage == SCRIPT_NEW) {
+        *error = xformat("the Lua modules in %s: %s", dir,
+                         L ? state_error(&script->state) : "not enough memory");
+        return SCRIPT_FAILED;
+    }
+    if (!slices_under_way(&script->slices))
+        push_stage(script);
+    enum script_progress progress = runtime_step(script, 1, dir, &problem);
+    if (progress == SCRIPT_FAILED)
+        *error = xformat("the Lua modules in %s: %s", dir, problem);
+    free(problem);
+    if (progress != SCRIPT_DONE)
+        return progress;
+    luaL_unref(L, LUA_REGISTRYINDEX, script->runtime); /* both return the module */
+    script->runtime = luaL_ref(L, LUA_REGISTRYINDEX);
+    return ++script->stage == SCRIPT_STARTED ? SCRIPT_DONE : SCRIPT_MORE;
 }
 
 struct script *script_create(const struct script_options *options, char **error)
 {
     struct script *script = script_begin_open(options);
-    enum script_opening opening = SCRIPT_OPENING;
-    while (opening == SCRIPT_OPENING)
-        opening = script_open_step(script, error);
-    if (opening == SCRIPT_OPEN)
+    enum script_progress progress = SCRIPT_MORE;
+    while (progress == SCRIPT_MORE)
+        progress = script_open_step(script, error);
+    if (progress == SCRIPT_DONE)
         return script;
     script_destroy(script);
     return NULL;
@@ -207,8 +229,7 @@ static void push_packed_config(struct script *script, const char *bytes, size_t 
     script_push_config(script); /* of no reference: nil */
 }
 
-bool script_unpack_config(struct script *script, const char *path, const char *packed, size_t size,
-                          char **problems)
+static void push_load_config(struct script *script, const char *path, const char *packed, size_t size)
 {
     lua_State *L = script->state.L;
     size_t files_size = 0;
@@ -222,11 +243,29 @@ bool script_unpack_config(struct script *script, const char *path, const char *p
         lua_pushnil(L);
         lua_pushnil(L);
     }
-    if (!runtime_call(script, 3, path, problems))
-        return false;
+}
+
+enum script_progress script_load_step(struct script *script, const char *path, const char *packed,
+                                      size_t size, char **problems)
+{
+    lua_State *L = script->state.L;
+    if (!slices_under_way(&script->slices))
+        push_load_config(script, path, packed, size);
+    enum script_progress progress = runtime_step(script, 3, path, problems);
+    if (progress != SCRIPT_DONE)
+        return progress;
     luaL_unref(L, LUA_REGISTRYINDEX, script->config);
     script->config = luaL_ref(L, LUA_REGISTRYINDEX);
-    return true;
+    return SCRIPT_DONE;
+}
+
+bool script_unpack_config(struct script *script, const char *path, const char *packed, size_t size,
+                          char **problems)
+{
+    enum script_progress progress = SCRIPT_MORE;
+    while (progress == SCRIPT_MORE)
+        progress = script_load_step(script, path, packed, size, problems);
+    return progress == SCRIPT_DONE;
 }
 
 bool script_load_config(struct script *script, const char *path, char **problems)
@@ -291,20 +330,36 @@ void script_bind(struct script *script, struct generation *generation)
     generation->set->context = &script->decider;
 }
 
-struct target *script_router(struct script *script, struct cluster *cluster, const char *path, char **error)
+static void push_load_router(struct script *script, struct cluster *cluster, const char *path)
 {
-    lua_State *L = script->state.L;
     script->routes = true;
     script->decider.owner = cluster;
     cluster->quarantine.file = xstrdup(path + (strncmp(path, "./", 2) == 0 ? 2 : 0));
     script_push_runtime(script, "load_router");
-    lua_pushinteger(L, (lua_Integer)cluster->index);
-    lua_pushstring(L, path);
-    if (!runtime_call(script, 2, path, error))
-        return NULL;
-    struct target *target = script->decider.set->targets[lua_tointeger(L, -1)];
+    lua_pushinteger(script->state.L, (lua_Integer)cluster->index);
+    lua_pushstring(script->state.L, path);
+}
+
+enum script_progress script_router_step(struct script *script, struct cluster *cluster, const char *path,
+                                        char **error)
+{
+    lua_State *L = script->state.L;
+    if (!slices_under_way(&script->slices))
+        push_load_router(script, cluster, path);
+    enum script_progress progress = runtime_step(script, 2, path, error);
+    if (progress != SCRIPT_DONE)
+        return progress;
+    cluster->root = script->decider.set->targets[lua_tointeger(L, -1)];
     lua_settop(L, 0);
-    return target;
+    return SCRIPT_DONE;
+}
+
+struct target *script_router(struct script *script, struct cluster *cluster, const char *path, char **error)
+{
+    enum script_progress progress = SCRIPT_MORE;
+    while (progress == SCRIPT_MORE)
+        progress = script_router_step(script, cluster, path, error);
+    return progress == SCRIPT_DONE ? cluster->root : NULL;
 }
 
 char *script_notes(struct script *script, const struct cluster *cluster)

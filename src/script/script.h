@@ -24,18 +24,20 @@ struct script;
 struct script_options {
     const char *lua_dir; /* the folder that holds the folder nydus; copied */
     size_t memory_limit; /* bytes the state may hold (router_memory); 0: 64 MB */
+    uint64_t slice;      /* nanoseconds of the steps below, about; 0: each takes as long as it takes */
 };
 
 /* One state with its own memory limit. NULL with a sentence in *error (the
  * caller frees it) when the runtime modules cannot be loaded. */
 struct script *script_create(const struct script_options *options, char **error)
     __attribute__((warn_unused_result));
-/* The same in steps, each of less than a millisecond: for a worker that serves meanwhile. Call the step
- * until it says something else than SCRIPT_OPENING; when that is SCRIPT_FAILED, *error has a sentence for the
- * caller to free, and the script is still to be destroyed. */
-enum script_opening { SCRIPT_OPENING, SCRIPT_OPEN, SCRIPT_FAILED };
+/* The same in steps, for a worker that serves meanwhile, as are the other functions here whose names end in
+ * _step. Call them with the same arguments until they say something else than SCRIPT_MORE; when that is
+ * SCRIPT_FAILED, *error has a sentence or some lines for the caller to free, and the script is still to be
+ * destroyed. */
+enum script_progress { SCRIPT_MORE, SCRIPT_DONE, SCRIPT_FAILED };
 struct script *script_begin_open(const struct script_options *options);
-enum script_opening script_open_step(struct script *script, char **error);
+enum script_progress script_open_step(struct script *script, char **error);
 /* The generation may not ask for decisions any more. NULL is fine. */
 void script_destroy(struct script *script);
 
@@ -51,6 +53,9 @@ bool script_load_config(struct script *script, const char *path, char **problems
  * the configuration is plain data. `path` is only what messages call the file. */
 bool script_unpack_config(struct script *script, const char *path, const char *packed, size_t size,
                           char **problems) __attribute__((warn_unused_result));
+/* script_unpack_config, or script_load_config where `packed` is NULL. */
+enum script_progress script_load_step(struct script *script, const char *path, const char *packed,
+                                      size_t size, char **problems);
 /* Every file that was read so far, router scripts included, and the normalised configuration unless there is
  * a function in it, in one piece for the caller to free: pack after the last script_router. */
 char *script_pack(struct script *script, size_t *size) __attribute__((warn_unused_result));
@@ -72,6 +77,10 @@ void script_bind(struct script *script, struct generation *generation);
  * sentence or several lines, for the caller to free. */
 struct target *script_router(struct script *script, struct cluster *cluster, const char *path, char **error)
     __attribute__((warn_unused_result));
+
+/* The root is the cluster's then. */
+enum script_progress script_router_step(struct script *script, struct cluster *cluster, const char *path,
+                                        char **error);
 
 /* What makes the functions of that cluster's router slow, one note per line with
  * file and line, for the caller to free; "" when nothing does. Not for workers:

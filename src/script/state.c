@@ -68,6 +68,19 @@ static int find_module(lua_State *L)
     return 1;
 }
 
+/* Puts our own require in place of the library's; see lua/nydus/require.lua. find_module is on the stack. */
+static void open_require(lua_State *L, const char *dir)
+{
+    lua_pushfstring(L, "%s/nydus/require.lua", dir);
+    if (module_load(L, lua_tostring(L, -1)) != 0)
+        lua_error(L);
+    lua_pushvalue(L, -3);
+    lua_getglobal(L, "require");
+    lua_call(L, 2, 1);
+    lua_setglobal(L, "require");
+    lua_pop(L, 1);
+}
+
 static int state_open(lua_State *L)
 {
     const char *dir = lua_touserdata(L, 1);
@@ -84,6 +97,7 @@ static int state_open(lua_State *L)
     lua_pop(L, 1);
     lua_pushstring(L, dir);
     lua_pushcclosure(L, find_module, 1);
+    open_require(L, dir);
     lua_rawseti(L, -2, 2);
     lua_setfield(L, -2, "loaders");
     return 0;

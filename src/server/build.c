@@ -14,6 +14,9 @@
 /* STEP_HOSTS: so many are looked for, or made, in one step of a build. */
 enum { GENERATION_ERROR = 1024, STEP_HOSTS = 256 };
 
+/* Nanoseconds of Lua in one step, in a worker that serves. */
+#define STEP_LUA UINT64_C(200000)
+
 /* What a build works on. */
 struct build {
     const char *path;
@@ -61,25 +64,23 @@ static bool step_script(struct build *build)
 {
     if (!build->script) {
         const char *lua_dir = generation_lua_dir(&build->problems);
-        struct script_options options = {.lua_dir = lua_dir};
+        bool serving = build->proxy && build->proxy->generation;
+        struct script_options options = {.lua_dir = lua_dir, .slice = serving ? STEP_LUA : 0};
         if (lua_dir)
             build->script = script_begin_open(&options);
         return !lua_dir;
     }
-    return script_open_step(build->script, &build->problems) != SCRIPT_OPENING;
+    return script_open_step(build->script, &build->problems) != SCRIPT_MORE;
 }
 
 static bool step_load(struct build *build)
 {
     const struct packed *packed = &build->packed;
-    const char *path = build->path;
-    char **problems = &build->problems;
-    bool loaded = packed->bytes
-                      ? script_unpack_config(build->script, path, packed->bytes, packed->size, problems)
-                      : script_load_config(build->script, path, problems);
-    if (!loaded && !build->problems)
+    enum script_progress progress =
+        script_load_step(build->script, build->path, packed->bytes, packed->size, &build->problems);
+    if (progress == SCRIPT_FAILED && !build->problems)
         build->problems = xformat("%s: cannot be loaded", build->path);
-    return true;
+    return progress != SCRIPT_MORE;
 }
 
 static bool step_read(struct build *build)
@@ -182,18 +183,18 @@ static struct target *build_builtin(struct build *build, struct cluster *cluster
     return target;
 }
 
-static struct target *build_scripted(struct build *build, struct cluster *cluster,
-                                     const struct router_config *config)
+static bool build_scripted(struct build *build, struct cluster *cluster, const struct router_config *config)
 {
     char *error = NULL;
-    struct target *target = script_router(build->script, cluster, config->path, &error);
-    if (!target)
+    enum script_progress progress = script_router_step(build->script, cluster, config->path, &error);
+    if (progress == SCRIPT_FAILED)
         build_router_problem(build, cluster, error ? error : "the script gave no reason");
     free(error);
-    return target;
+    return progress != SCRIPT_MORE;
 }
 
-static void build_root(struct build *build, struct cluster *cluster)
+/* Returns whether it is done. */
+static bool build_root(struct build *build, struct cluster *cluster)
 {
     const struct router_config *config = &build->config->clusters[cluster->index].router;
     switch (config->form) {
@@ -204,9 +205,9 @@ static void build_root(struct build *build, struct cluster *cluster)
         cluster->root = build_builtin(build, cluster, config);
         break;
     case ROUTER_SCRIPT:
-        cluster->root = build_scripted(build, cluster, config);
-        break;
+        return build_scripted(build, cluster, config);
     }
+    return true;
 }
 
 static bool step_checks(struct build *build)
@@ -246,15 +247,24 @@ static bool step_trials(struct build *build)
     return true;
 }
 
-static void generation_destroy(struct generation *generation)
+/* One after the other, each in a turn of its own. */
+static bool generation_destroy(struct generation *generation)
 {
-    for (uint32_t i = 0; i < generation->count; i++)
-        cluster_destroy(generation->clusters[i]);
-    free(generation->clusters);
-    script_destroy(generation->script);
-    target_set_destroy(generation->set);
-    config_destroy(generation->config);
-    free(generation);
+    if (generation->script) {
+        script_destroy(generation->script);
+        generation->script = NULL;
+    } else if (generation->count) {
+        cluster_destroy(generation->clusters[--generation->count]);
+    } else if (generation->set) {
+        target_set_destroy(generation->set);
+        generation->set = NULL;
+    } else {
+        config_destroy(generation->config);
+        free(generation->clusters);
+        free(generation);
+        return true;
+    }
+    return false;
 }
 
 static bool step_clusters(struct build *build)
@@ -294,8 +304,8 @@ static bool step_bind(struct build *build)
 
 static bool step_routers(struct build *build)
 {
-    build_root(build, build->generation->clusters[build->part]);
-    return ++build->part == build->generation->count;
+    build->part += build_root(build, build->generation->clusters[build->part]);
+    return build->part == build->generation->count;
 }
 
 static bool (*const steps[])(struct build *build) = {step_script, step_load,    step_read,   step_clusters,
@@ -324,7 +334,9 @@ bool build_step(struct build *build)
 
 void build_cancel(struct build *build)
 {
-    if (build->generation) {
+    if (build->generation && build->proxy) {
+        generation_leave(build->generation);
+    } else if (build->generation) {
         generation_unref(build->generation);
     } else {
         script_destroy(build->script);

@@ -1,8 +1,8 @@
-/* A build: a generation that is being made, in steps of about a millisecond at
- * most with 300 hosts, so that a worker can serve meanwhile.
+/* A build: a generation that is being made, in steps of a fraction of a
+ * millisecond, so that a worker can serve meanwhile. What Lua does, scripts as
+ * they are loaded too, goes on in slices (script/slices.h) there.
  *
- * What a script does while it is loaded is one step. generation_build takes
- * them all at once. */
+ * generation_build takes all steps at once. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include "server/generation.h"

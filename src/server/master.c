@@ -5,7 +5,9 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/version.h"
+#include "script/module.h"
 #include "server/descriptors.h"
+#include "server/generation.h"
 #include "server/notify.h"
 #include "server/relay.h"
 
@@ -67,6 +69,11 @@ static bool master_prepare(struct master *master, char **error)
 static bool master_load(struct master *master)
 {
     char *problems = NULL;
+    const char *lua_dir = generation_lua_dir(&problems);
+    if (lua_dir)
+        module_prepare(lua_dir);
+    free(problems); /* the loader says it, too */
+    problems = NULL;
     master->plan = loader_run(master->path, &problems);
     if (!master->plan)
         fprintf(stderr, "%s\n", problems);

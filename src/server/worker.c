@@ -107,7 +107,7 @@ static void discard_next(struct worker *worker)
         building_over(&worker->building);
     }
     if (worker->next)
-        generation_unref(worker->next);
+        generation_leave(worker->next);
     worker->next = NULL;
 }
 
