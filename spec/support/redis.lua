@@ -58,7 +58,7 @@ local function answers(self)
   if not self.process:alive() then
     error(("redis-server ended (%d):\n%s"):format(self.process.code, self.process:log_tail()), 0)
   end
-  local fd = sys.connect({ port = self.port }, 1)
+  local fd = sys.connect(self.path and { path = self.path } or { port = self.port }, 1) -- the socket comes last
   if not fd then return false end
   sys.close(fd)
   return true
