@@ -171,6 +171,23 @@ describe("router", function()
     local some = { "", "\0", "k", "a{tag}b", "a{}b", "{tag", ("x"):rep(55), ("x"):rep(56), ("y"):rep(1000) }
     for i = 1, 200 do some[#some + 1] = keys[i] end
 
+    -- All in one text, as in a request.
+    local function all_in_two_steps(router, list)
+      local bytes, at = table.concat(list), 0
+      local places, texts = ffi.new("struct resp_arg[?]", #list), ffi.new("struct hash_text[?]", #list)
+      local hashes, hosts = ffi.new("uint32_t[?]", #list), ffi.new("int[?]", #list)
+      for i, key in ipairs(list) do
+        places[i - 1].at, places[i - 1].size = at, #key
+        at = at + #key
+      end
+      if not C.router_texts(router.c, bytes, places, #list, texts) then return nil end
+      C.hash_md5_many(texts, #list, hashes)
+      C.router_pick_hashes(router.c, hashes, #list, hosts)
+      local picked = {}
+      for i = 1, #list do picked[i] = hosts[i - 1] end
+      return picked
+    end
+
     it("with router_pick_hash picks what router_pick picks, wherever md5 is the hash", function()
       for _, kind in ipairs({ "modulus", "ketama", "jump", "rendezvous" }) do
         for _, compat in ipairs(COMPATS) do
@@ -179,11 +196,15 @@ describe("router", function()
             local router = routers.new(kind, weighted(1, 2, 3, 1, 1), options)
             for _, down in ipairs({ -1, 3, 0 }) do
               if down >= 0 then router:mark(down, false) end
+              router:pick("k") -- what was marked is looked at with a pick
+              local hashed, expected = {}, {}
               for _, key in ipairs(some) do
                 if not (compat == "twemproxy" and key == "") then -- the empty key is not hashed there
+                  hashed[#hashed + 1], expected[#expected + 1] = key, router:pick(key)
                   assert.equal(router:pick(key), in_two_steps(router, key), kind .. " " .. compat .. " " .. key)
                 end
               end
+              assert.same(expected, all_in_two_steps(router, hashed), kind .. " " .. compat)
             end
           end
         end
@@ -194,11 +215,15 @@ describe("router", function()
       assert.is_nil(in_two_steps(routers.new("ketama", 3, { hash = "crc32" }), "k"))
       assert.is_nil(in_two_steps(routers.new("round_robin", 3, { hash = "md5" }), "k"))
       assert.is_nil(in_two_steps(routers.new("ketama", 1), "k"))
-      assert.is_nil(in_two_steps(routers.new("ketama", 3, { compat = "twemproxy", hash = "md5" }), ""))
+      local twemproxy = routers.new("ketama", 3, { compat = "twemproxy", hash = "md5" })
+      assert.is_nil(in_two_steps(twemproxy, ""))
+      assert.is_nil(all_in_two_steps(twemproxy, { "a", "", "b" }))
+      assert.is_nil(all_in_two_steps(routers.new("ketama", 1), { "a", "b" }))
       local router = routers.new("ketama", 2)
       router:mark(0, false)
       router:mark(1, false)
       assert.is_nil(in_two_steps(router, "k"))
+      assert.is_nil(all_in_two_steps(router, { "k" }))
     end)
   end)
 

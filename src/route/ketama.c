@@ -167,6 +167,17 @@ static int ketama_pick(struct router *router, uint64_t hash)
     return (int)ketama_find(router, (uint32_t)hash)->owner;
 }
 
+static void ketama_pick_many(struct router *router, const uint32_t *hashes, size_t count, int *hosts)
+{
+    const struct ketama *ketama = router->state;
+    const struct ring ring = ketama->ring;
+    const uint32_t after = ketama->strictly_after;
+    for (size_t i = 0; i < count; i++) {
+        const struct ring_point *point = ring_find(&ring, hashes[i] + after);
+        hosts[i] = (int)(ketama->gaps ? ketama_pass(router, point) : point)->owner;
+    }
+}
+
 static void ketama_explain(const struct router *router, uint64_t hash, char *text, size_t size)
 {
     const struct ketama *ketama = router->state;
@@ -202,6 +213,7 @@ const struct strategy strategy_ketama = {
     .destroy = ketama_destroy,
     .rebuild = ketama_rebuild,
     .pick = ketama_pick,
+    .pick_many = ketama_pick_many,
     .explain = ketama_explain,
     .period = ketama_period,
     .run = ketama_run,

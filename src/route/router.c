@@ -332,6 +332,37 @@ int router_pick_hash(struct router *router, uint32_t hash)
     return router->strategy->pick(router, hash);
 }
 
+bool router_texts(const struct router *router, const char *bytes, const struct resp_arg *keys, size_t count,
+                  struct hash_text *texts)
+{
+    if (!router->side_by_side || router->live_count == 0) {
+        return false;
+    }
+    bool tags = router->options.hash_tag[0];
+    size_t shortest = SIZE_MAX;
+    for (size_t i = 0; i < count; i++) {
+        struct hash_text *text = &texts[i];
+        *text = (struct hash_text){.data = bytes + keys[i].at, .size = keys[i].size};
+        shortest = text->size < shortest ? text->size : shortest;
+        if (tags && text->size > 0) {
+            router_cut_key(router->options.hash_tag, &text->data, &text->size);
+        }
+    }
+    return shortest > 0 || !router->empty_is_zero;
+}
+
+void router_pick_hashes(struct router *router, const uint32_t *hashes, size_t count, int *hosts)
+{
+    const struct strategy *strategy = router->strategy;
+    if (strategy->pick_many) {
+        strategy->pick_many(router, hashes, count, hosts);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        hosts[i] = strategy->pick(router, hashes[i]);
+    }
+}
+
 size_t router_group(const struct router *router, int index, const uint32_t **group)
 {
     assert(index >= 0 && (uint32_t)index < router->count);

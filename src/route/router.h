@@ -6,6 +6,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include "base/hash.h"
+#include "resp/resp.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -72,6 +73,12 @@ int router_pick(struct router *router, const char *key, size_t size);
  * hash router_pick_hash gives the host, if no host is marked in between. false: router_pick is as quick. */
 bool router_text(const struct router *router, const char *key, size_t size, struct hash_text *text);
 int router_pick_hash(struct router *router, uint32_t hash);
+
+/* The same two steps for many keys of one request, whose bytes begin at `bytes`: 33 instructions less for a
+ * key of MGET. false: one of them is better given to router_pick. */
+bool router_texts(const struct router *router, const char *bytes, const struct resp_arg *keys, size_t count,
+                  struct hash_text *texts);
+void router_pick_hashes(struct router *router, const uint32_t *hashes, size_t count, int *hosts);
 
 /* Do all keys that come of a pattern, whatever stands for its '*', lie where the
  * pattern itself would as a key? So it is

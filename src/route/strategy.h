@@ -49,6 +49,8 @@ struct strategy {
     void (*rebuild)(struct router *router);
     /* Two hosts at least, and one of them up. */
     int (*pick)(struct router *router, uint64_t hash);
+    /* The same for many hashes. NULL: one by one. */
+    void (*pick_many)(struct router *router, const uint32_t *hashes, size_t count, int *hosts);
     /* Words for router_explain, without a change to anything. */
     void (*explain)(const struct router *router, uint64_t hash, char *text, size_t size);
     /* For overlap.c, all hosts being up; NULL: the choice is no matter of runs of 32-bit hashes.

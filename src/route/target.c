@@ -538,16 +538,20 @@ static void pick_keys(const struct target *at, const char *bytes, const struct r
 {
     struct router *router = at->router.router;
     struct hash_text texts[BUNDLE_MAX];
-    uint32_t order[BUNDLE_MAX], hashes[BUNDLE_MAX], bundled = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (router_text(router, bytes + keys[i].at, keys[i].size, &texts[bundled]))
-            order[bundled++] = i;
-        else
-            leaves[i] = router_leaf(at, router_pick(router, bytes + keys[i].at, keys[i].size));
+    uint32_t hashes[BUNDLE_MAX];
+    int hosts[BUNDLE_MAX];
+    if (router_texts(router, bytes, keys, count, texts)) {
+        hash_md5_many(texts, count, hashes);
+        router_pick_hashes(router, hashes, count, hosts);
+    } else {
+        for (uint32_t i = 0; i < count; i++)
+            hosts[i] = router_pick(router, bytes + keys[i].at, keys[i].size);
     }
-    hash_md5_many(texts, bundled, hashes);
-    for (uint32_t i = 0; i < bundled; i++)
-        leaves[order[i]] = router_leaf(at, router_pick_hash(router, hashes[i]));
+    struct target *const *groups = at->router.groups, *const *own = at->router.hosts;
+    for (uint32_t i = 0; i < count; i++) { /* router_leaf, where no host has an end */
+        const struct target *group = hosts[i] == ROUTER_NONE ? at : groups[hosts[i]];
+        leaves[i] = group ? group : own[hosts[i]];
+    }
 }
 
 const struct target *target_walk_keys(const struct query *query, const struct resp_arg *keys, uint32_t count,
