@@ -68,6 +68,48 @@ describe("split", function()
       assert.same({ { big, "b" }, "second", "third" }, { client:read(), client:read(), (client:read()) })
     end)
 
+    it("gives every value its place, whatever the sizes of keys and values and however many are missing", function()
+      local redis = support.redis()
+      local client = support.nydus({ config = { router = "ketama", hosts = databases(redis, 3) } }):client()
+      local sizes = { 0, 1, 2, 3, 4, 7, 8, 15, 16, 17, 32, 33, 59, 60, 63, 64, 65, 100, 1000, 9000 }
+      for round = 1, 40 do
+        local ask, set, values = { "MGET" }, { "MSET" }, {}
+        for i = 1, math.random(2, 120) do
+          local key = ("%d:%s:%d"):format(round, ("k"):rep(round % 2 == 0 and 9 or math.random(0, 70)), i)
+          local value = ("v"):rep(round % 3 == 0 and 32 or sizes[math.random(#sizes)])
+          local missing = math.random(4) == 1
+          ask[i + 1], values[i] = key, missing and null or value
+          if not missing then set[#set + 1], set[#set + 2] = key, value end
+        end
+        if #set > 1 then assert.equal("OK", client:call(unpack(set))) end
+        assert.same(values, client:call(unpack(ask)))
+      end
+    end)
+
+    it("is answered in its turn, or not at all when its client wants no reply", function()
+      local a, b = support.fake({ auto = { PING = "+PONG\r\n" } }), support.fake({ auto = { PING = "+PONG\r\n" } })
+      local client = by_letter({ a, b, support.redis() }):client()
+      local function ask(...) client:send(encode({ ... })) end
+      ask("GET", "a1")
+      ask("MGET", "a2", "b2")
+      ask("CLIENT", "REPLY", "SKIP")
+      ask("MGET", "a3", "b3")
+      ask("MGET", "a4", "b4")
+      b:expect("MGET b2")
+      b:expect("MGET b3")
+      b:expect("MGET b4")
+      b:answer(("*1\r\n" .. bulk("b")):rep(3))
+      a:expect("GET a1")
+      a:expect("MGET a2")
+      a:expect("MGET a3")
+      a:expect("MGET a4")
+      a:answer(bulk("a1") .. ("*1\r\n" .. bulk("a")):rep(3))
+      assert.equal("a1", (client:read()))
+      assert.same({ "a", "b" }, (client:read()))
+      assert.same({ "a", "b" }, (client:read()))
+      assert.equal("PONG", client:call("PING"))
+    end)
+
     it("is an error when a host is away, and the connection stays usable", function()
       local gone = { host = "127.0.0.1", port = support.free_port() }
       local redis = support.redis()

@@ -1,4 +1,4 @@
-/* Blocks; see block.h. Those of 1 to 2 KB are one kind, of 2 to 4 KB the next … */
+/* Blocks; see block.h. Those of 256 to 512 bytes are one kind, of up to 1 KB the next … */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/block.h"
 
@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-enum { SMALL = 1024, KINDS = 4 };
+enum { SMALL = 256, KINDS = 6 };
 
 /* How much of each kind is kept, at most, and over a block_shrink. */
 enum { KEEP_BYTES = 256 * 1024, FEW_BYTES = 32 * 1024 };

@@ -1,7 +1,7 @@
-/* Blocks: memory for a moment, of 1 to 16 KB, kept for whoever needs some next.
+/* Blocks: memory for a moment, of 256 bytes to 16 KB, kept for whoever needs some next.
  *
- * glibc keeps what is freed at hand up to 1 KB only; beyond that, malloc and
- * free search, cut and unite: 2 µs of the 45 µs that an MGET of 100 keys took. */
+ * glibc keeps seven of a size at hand, up to 1 KB; beyond that, malloc and free search, cut and unite: with
+ * 50 clients 3 µs of the 45 µs that an MGET of 100 keys took. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include <stddef.h>

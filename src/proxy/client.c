@@ -174,6 +174,28 @@ static void client_check_unread(struct client *client, size_t newest)
         client_close(client, "its unread replies exceed max_reply_buffer");
 }
 
+char *client_room(struct request *request, size_t size)
+{
+    struct client *client = request->client;
+    if (!client || request->done != client_done || request != client->head || request->muted)
+        return NULL;
+    return size < CLIENT_TAKE ? chain_reserve(&client->stream.out, size) : NULL;
+}
+
+/* Without a copy; false: it has to be copied. */
+static bool client_takes(struct client *client, const struct reply *reply)
+{
+    struct chain *out = &client->stream.out;
+    if (reply->placed)
+        chain_commit(out, reply->size);
+    else if (reply->size >= CLIENT_TAKE && *reply->give)
+        chain_give(out, *reply->give, 0, reply->size, reply->give_room);
+    else
+        return false;
+    *reply->give = NULL;
+    return true;
+}
+
 void client_done(struct request *request, const struct reply *reply)
 {
     struct client *client = request->client;
@@ -192,12 +214,9 @@ void client_done(struct request *request, const struct reply *reply)
         client_check_unread(client, reply->size);
         return;
     }
-    if (reply->size >= CLIENT_TAKE && reply->give && *reply->give) {
-        chain_give(&client->stream.out, *reply->give, 0, reply->size, reply->give_room);
-        *reply->give = NULL;
-    } else if (reply->size) {
+    bool taken = reply->give && client_takes(client, reply);
+    if (!taken && reply->size)
         chain_append(&client->stream.out, reply->bytes, reply->size);
-    }
     client_pop(client);
     client_deliver_kept(client);
     client_stir(client);

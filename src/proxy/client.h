@@ -106,6 +106,9 @@ void client_stir(struct client *client);
 void client_queue(struct client *client, struct request *request);
 /* The `done` of a client's requests: the reply goes out in its turn. */
 void client_done(struct request *request, const struct reply *reply);
+/* Room in the client's output for a reply of at most `size` bytes that is made now, so that it need not be
+ * copied there: hand it to done with `placed`. NULL: others go first, or it is somebody else's, or big. */
+char *client_room(struct request *request, size_t size);
 /* Puts away a request that only waited to be begun: its client has gone. */
 void client_forsake(struct request *request);
 

@@ -6,6 +6,7 @@
 #include "base/copy.h"
 #include "base/memory.h"
 #include "base/stats.h"
+#include "proxy/client.h"
 #include "proxy/dispatch.h"
 #include "proxy/policy.h"
 #include "resp/alike.h"
@@ -18,14 +19,29 @@ static size_t join_size(uint32_t count)
     return sizeof(struct join) + count * sizeof(struct join_part);
 }
 
-struct join *join_create(struct request *request, enum join_kind kind, uint32_t count)
+/* `more` bytes behind the parts. */
+static struct join *join_make(struct request *request, enum join_kind kind, uint32_t count, size_t more)
 {
     size_t size = join_size(count);
-    struct join *join = block_get(size);
+    struct join *join = block_get(size + more);
     memset(join, 0, size);
     join->whole.request = request;
     join->kind = kind;
     join->count = join->left = count;
+    return join;
+}
+
+struct join *join_create(struct request *request, enum join_kind kind, uint32_t count)
+{
+    return join_make(request, kind, count, 0);
+}
+
+struct join *join_create_scatter(struct request *request, uint32_t count, const uint32_t *owner,
+                                 uint32_t keys)
+{
+    struct join *join = join_make(request, JOIN_SCATTER, count, keys * sizeof *owner);
+    join->owner = (uint32_t *)&join->parts[count];
+    memcpy(join->owner, owner, keys * sizeof *owner);
     return join;
 }
 
@@ -50,9 +66,7 @@ static void join_destroy(struct join *join)
 {
     for (uint32_t i = 0; i < join->count; i++)
         part_free(&join->parts[i]);
-    if (join->owner)
-        block_put(join->owner, join->keys * sizeof *join->owner);
-    block_put(join, join_size(join->count));
+    block_put(join, join_size(join->count) + (join->owner ? join->keys * sizeof *join->owner : 0));
 }
 
 enum join_kind join_kind_of(const struct command *command)
@@ -232,14 +246,6 @@ void join_answer_given(struct join *join, char *out, size_t size)
     free(out);
 }
 
-/* The same with a block. */
-static void join_answer_block(struct join *join, char *out, size_t size, size_t room)
-{
-    const struct reply reply = {.bytes = out, .size = size, .give = &out, .give_room = size};
-    join->whole.request->done(join->whole.request, &reply);
-    block_put(out, room);
-}
-
 /* An array of all replies (whole); or all their elements (headers cut off) in
  * one aggregate of the same type: an array, a set or a map. */
 static void join_answer_array(struct join *join, bool whole)
@@ -263,7 +269,7 @@ static void join_answer_array(struct join *join, bool whole)
 /* The next element of a reply that was scanned. */
 static inline size_t element_size(struct alike *last, const char *at, const char *end)
 {
-    uint32_t whole = alike_bulk(last, at, end);
+    uint32_t whole = alike_scanned(last, at, end);
     if (whole)
         return whole;
     struct resp_reply scan = {0};
@@ -271,30 +277,46 @@ static inline size_t element_size(struct alike *last, const char *at, const char
     return scan.size;
 }
 
-/* MGET: each part's elements are in the order of its keys. */
-static void join_answer_scatter(struct join *join)
+/* What is still to be taken of a part. */
+struct place {
+    const char *at, *end;
+};
+
+/* Puts the elements in the order of the keys; returns where they end. */
+static char *scatter(const struct join *join, struct place *places, char *out)
 {
-    size_t size = RESP_HEADER_SIZE;
-    struct place {
-        const char *at, *end;
-    } *places = block_get(join->count * sizeof *places);
-    for (uint32_t i = 0; i < join->count; i++) {
-        const struct join_part *part = &join->parts[i];
-        size += part->size;
-        places[i] = (struct place){.at = part->bytes + header_size(part), .end = part->bytes + part->size};
-    }
-    size_t room = size;
-    char *block = block_get(room), *out = block + resp_write_header(block, '*', join->keys);
     struct alike last = ALIKE_NONE;
-    for (uint32_t k = 0; k < join->keys; k++) {
-        struct place *place = &places[join->owner[k]];
+    const uint32_t *owner = join->owner;
+    for (uint32_t k = 0, keys = join->keys; k < keys; k++) {
+        struct place *place = &places[owner[k]];
         size_t element = element_size(&last, place->at, place->end);
         copy_short(out, place->at, element);
         out += element;
         place->at += element;
     }
-    block_put(places, join->count * sizeof *places);
-    join_answer_block(join, block, (size_t)(out - block), room);
+    return out;
+}
+
+/* MGET: each part's elements are in the order of its keys. Where the client waits for just this reply, it is
+ * made in its output. */
+static void join_answer_scatter(struct join *join)
+{
+    struct request *request = join->whole.request;
+    size_t room = RESP_HEADER_SIZE, places_size = join->count * sizeof(struct place);
+    struct place *places = block_get(places_size);
+    for (uint32_t i = 0; i < join->count; i++) {
+        const struct join_part *part = &join->parts[i];
+        room += part->size;
+        places[i] = (struct place){.at = part->bytes + header_size(part), .end = part->bytes + part->size};
+    }
+    char *placed = client_room(request, room), *block = placed ? NULL : block_get(room);
+    char *out = placed ? placed : block;
+    char *end = scatter(join, places, out + resp_write_header(out, '*', join->keys));
+    const struct reply reply = {
+        .bytes = out, .size = (size_t)(end - out), .give = &block, .give_room = room, .placed = placed};
+    block_put(places, places_size);
+    request->done(request, &reply);
+    block_put(block, room);
 }
 
 /* The types of reply that a kind of joining can take. */

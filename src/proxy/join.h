@@ -46,13 +46,16 @@ struct join {
     join_finish *finish;         /* NULL: joined as the kind says */
     const struct target *router; /* for finish: whose hosts are asked, */
     uint32_t place;              /* and which of them, if it is one */
-    uint32_t *owner; /* JOIN_SCATTER: which part answers key i; a block */
+    uint32_t *owner; /* JOIN_SCATTER: which part answers key i; behind the parts */
     uint32_t keys;   /* all of the command's, for the words of an error */
     struct join_part parts[];
 };
 
 /* Freed by itself when the last part has been answered. */
 struct join *join_create(struct request *request, enum join_kind kind, uint32_t count);
+/* The same for JOIN_SCATTER: key i is in part owner[i]. */
+struct join *join_create_scatter(struct request *request, uint32_t count, const uint32_t *owner,
+                                 uint32_t keys);
 /* A request for part `index`, as the parent's in command, database, protocol and generation. */
 struct request *join_part(struct join *join, uint32_t index);
 /* In between the parent is not answered, whatever the kind: it and its bytes stay until all parts have been

@@ -8,6 +8,7 @@
 #pragma once
 #include "route/query.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,7 @@ struct reply {
     char **give;      /* not NULL: *give is from malloc, bytes are its first `size`, and whoever wants to
                        * keep them without a copy may take it and put NULL there */
     size_t give_room; /* the size of that allocation */
+    bool placed;      /* the bytes are where client_room said; give points to a NULL */
 };
 
 typedef void request_done(struct request *request, const struct reply *reply);

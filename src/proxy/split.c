@@ -22,49 +22,64 @@ struct way {
     uint16_t otherwise, watcher;
 };
 
-/* A part while it is counted and written. */
+/* A part. */
 struct part_plan {
     const struct target *leaf;
     struct way way;
-    uint32_t keys;
+    uint32_t first;      /* the number of its first key, */
+    struct resp_arg key; /* and that key in the part's own bytes */
     uint32_t argc;
-    struct resp_arg key; /* the first of them, in the part's own bytes; at 0: none yet */
-    size_t size;         /* bytes of its keys and what belongs to them; then of all */
-    char *bytes, *out;   /* all of the part; where the next argument goes */
+    char *bytes;         /* all of it */
 };
 
-/* The arrays are blocks. */
+/* What every key changes of its part. */
+struct part_sum {
+    char *out; /* where the next argument goes */
+    uint32_t keys;
+    uint32_t size; /* bytes of its keys and what belongs to them; then of all */
+};
+
+/* What has an item for each key lies in one block, but for `ways`; what has one for each part, in another. */
 struct split {
     struct request *request;
     uint32_t count;
+    const struct target **leaves; /* where each key goes: begins the first block */
     struct resp_arg *keys;
-    const struct target **leaves; /* where each key goes */
-    struct way *ways;             /* and how; NULL: all as `way` says */
+    struct way *ways; /* how each goes where it goes; NULL: all as `way` says */
     struct way way;
     uint32_t *part;   /* which part each key belongs to */
     uint32_t *starts; /* where the arguments begin that go with each key, and where the last one's end */
-    struct part_plan *parts;
+    struct part_plan *parts; /* begins the second */
+    struct part_sum *sums;
     uint32_t part_count, part_room;
     const char *error;
 };
 
+static size_t keys_size(const struct split *split)
+{
+    return split->count * (sizeof *split->leaves + sizeof *split->keys + sizeof *split->part +
+                           sizeof *split->starts) + sizeof *split->starts;
+}
+
+static size_t parts_size(const struct split *split)
+{
+    return split->part_room * (sizeof *split->parts + sizeof *split->sums);
+}
+
 static void split_init(struct split *split, uint32_t count)
 {
     split->count = count;
-    split->keys = block_get(count * sizeof *split->keys);
-    split->leaves = block_get(count * sizeof *split->leaves);
-    split->part = block_get(count * sizeof *split->part);
-    split->starts = block_get((count + 1) * sizeof *split->starts);
+    split->leaves = block_get(keys_size(split));
+    split->keys = (struct resp_arg *)(split->leaves + count);
+    split->part = (uint32_t *)(split->keys + count);
+    split->starts = split->part + count;
 }
 
 static void split_deinit(struct split *split)
 {
-    block_put(split->keys, split->count * sizeof *split->keys);
-    block_put(split->leaves, split->count * sizeof *split->leaves);
+    block_put(split->leaves, keys_size(split));
     block_put(split->ways, split->count * sizeof *split->ways);
-    block_put(split->part, split->count * sizeof *split->part);
-    block_put(split->starts, (split->count + 1) * sizeof *split->starts);
-    block_put(split->parts, split->part_room * sizeof *split->parts);
+    block_put(split->parts, parts_size(split));
 }
 
 /* ---- keys ---- */
@@ -72,7 +87,7 @@ static void split_deinit(struct split *split)
 /* A bulk of a request that was scanned. */
 static inline uint32_t bulk_size(struct alike *last, const char *at, const char *end)
 {
-    uint32_t whole = alike_bulk(last, at, end);
+    uint32_t whole = alike_scanned(last, at, end);
     if (whole)
         return whole;
     struct resp_cursor cursor = {.start = at, .left = 1}; /* it is huge */
@@ -94,20 +109,23 @@ static bool split_find_simple(struct split *split)
         return false;
     }
     split_init(split, found.count);
-    struct alike keys = ALIKE_NONE, values = ALIKE_NONE;
+    struct alike alike[2] = {ALIKE_NONE, ALIKE_NONE}; /* keys, and what stands between them */
     const char *start = query->bytes, *end = start + query->size;
     const char *at = (const char *)memchr(start, '\n', query->size) + 1;
+    struct resp_arg *keys = split->keys;
+    uint32_t *starts = split->starts, count = found.count;
     for (int32_t before = command->first_key; before > 0; before--)
-        at += bulk_size(&values, at, end);
-    for (uint32_t i = 0; i < found.count; i++) {
-        uint32_t whole = bulk_size(&keys, at, end), offset = (uint32_t)(at - start);
-        split->starts[i] = offset;
-        split->keys[i] = (struct resp_arg){.at = offset + keys.header, .size = whole - keys.header - 2};
+        at += bulk_size(&alike[1], at, end);
+    const int32_t others = command->key_step - 1;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t whole = bulk_size(&alike[0], at, end), offset = (uint32_t)(at - start);
+        starts[i] = offset;
+        keys[i] = (struct resp_arg){.at = offset + alike[0].header, .size = whole - alike[0].header - 2};
         at += whole;
-        for (int32_t more = command->key_step; more > 1 && at < end; more--)
-            at += bulk_size(&values, at, end);
+        for (int32_t more = others; more > 0 && at < end; more--)
+            at += bulk_size(&alike[1], at, end);
     }
-    split->starts[found.count] = (uint32_t)(at - start);
+    starts[count] = (uint32_t)(at - start);
     return true;
 }
 
@@ -234,8 +252,19 @@ static uint32_t part_find(const struct split *split, const struct target *leaf, 
 
 static void part_begin(struct split *split, uint32_t key)
 {
-    split->parts[split->part_count++] = (struct part_plan){
-        .leaf = split->leaves[key], .way = split->ways ? split->ways[key] : split->way};
+    uint32_t number = split->part_count++;
+    split->parts[number] = (struct part_plan){
+        .leaf = split->leaves[key], .way = split->ways ? split->ways[key] : split->way, .first = key};
+    split->sums[number] = (struct part_sum){0};
+}
+
+/* How many parts there may be: as many as there are targets, and replies that were made for one key alone. */
+static uint32_t split_most_parts(const struct split *split)
+{
+    uint32_t most = split->request->cluster->generation->set->count;
+    for (uint32_t i = 0; split->ways && i < split->count; i++)
+        most += !split->leaves[i]->set;
+    return most < split->count ? most : split->count;
 }
 
 /* Numbers the parts in order of their first keys. */
@@ -244,13 +273,13 @@ static void split_plan(struct split *split)
     const struct target_set *set = split->request->cluster->generation->set;
     size_t map_size = set->count * sizeof(uint32_t);
     uint32_t *part_of = block_get(map_size); /* by target id; 0: none yet */
-    uint32_t room = set->count;
     memset(part_of, 0, map_size);
-    for (uint32_t i = 0; i < split->count; i++)
-        room += !split->leaves[i]->set;
-    split->part_room = room < split->count ? room : split->count;
-    split->parts = block_get(split->part_room * sizeof *split->parts);
-    for (uint32_t i = 0; i < split->count; i++) {
+    split->part_room = split_most_parts(split);
+    split->parts = block_get(parts_size(split));
+    split->sums = (struct part_sum *)(split->parts + split->part_room);
+    struct part_sum *sums = split->sums;
+    const uint32_t *starts = split->starts;
+    for (uint32_t i = 0, count = split->count; i < count; i++) {
         const struct target *leaf = split->leaves[i];
         uint32_t number = part_find(split, leaf, part_of);
         if (!number) {
@@ -259,10 +288,9 @@ static void split_plan(struct split *split)
             if (leaf->set)
                 part_of[leaf->id] = number;
         }
-        struct part_plan *part = &split->parts[number - 1];
         split->part[i] = number - 1;
-        part->keys++;
-        part->size += split->starts[i + 1] - split->starts[i];
+        sums[number - 1].keys++;
+        sums[number - 1].size += starts[i + 1] - starts[i];
     }
     block_put(part_of, map_size);
 }
@@ -307,99 +335,99 @@ static const struct target *split_refused(const struct split *split)
 
 /* ---- parts ---- */
 
-static inline void part_add(struct part_plan *part, const char *bytes, uint32_t size)
+static inline void part_add(struct part_sum *part, const char *bytes, uint32_t size)
 {
     copy_short(part->out, bytes, size);
     part->out += size;
 }
 
 /* How many arguments a part has: what stands in front of the keys and behind them is for all. */
-static uint32_t part_argc(const struct part_plan *part, const struct split *split)
+static uint32_t part_argc(const struct split *split, const struct part_sum *sum)
 {
     const struct query *query = &split->request->query;
-    return query->argc - (split->count - part->keys) * (uint32_t)query->command->key_step;
+    return query->argc - (split->count - sum->keys) * (uint32_t)query->command->key_step;
 }
 
 /* A big part has memory of its own, for the link to take over; the others lie in one block together. */
-static bool part_is_big(const struct part_plan *part)
+static bool part_is_big(const struct part_sum *sum)
 {
-    return part->size >= REST_GIVE;
+    return sum->size >= REST_GIVE;
 }
 
 /* Adds what all parts have; returns the bytes of all small ones. */
 static size_t split_measure(struct split *split)
 {
     const struct query *query = &split->request->query;
-    size_t common = split->starts[0] + query->size - split->starts[split->count], small = 0;
+    uint32_t common = split->starts[0] + query->size - split->starts[split->count];
+    size_t small = 0;
     for (uint32_t i = 0; i < split->part_count; i++) {
-        struct part_plan *part = &split->parts[i];
-        part->size += RESP_HEADER_SIZE + common;
-        small += part_is_big(part) ? 0 : part->size;
+        struct part_sum *sum = &split->sums[i];
+        sum->size += RESP_HEADER_SIZE + common;
+        small += part_is_big(sum) ? 0 : sum->size;
     }
     return small;
 }
 
-static void part_open(struct part_plan *part, const struct split *split)
+/* What stands in front of its keys. */
+static void part_open(struct part_plan *part, struct part_sum *sum, const struct split *split)
 {
     const struct query *query = &split->request->query;
+    uint32_t start = split->starts[0];
     const char *head = memchr(query->bytes, '$', query->size);
-    part->argc = part_argc(part, split);
-    part->out = part->bytes + resp_write_header(part->bytes, '*', part->argc);
-    part_add(part, head, (uint32_t)(query->bytes + split->starts[0] - head));
+    part->argc = part_argc(split, sum);
+    sum->out = part->bytes + resp_write_header(part->bytes, '*', part->argc);
+    part_add(sum, head, (uint32_t)(query->bytes + start - head));
+    part->key = split->keys[part->first];
+    part->key.at += (uint32_t)(sum->out - part->bytes) - split->starts[part->first];
 }
 
 /* `block` is for the small ones. */
 static void split_write(struct split *split, char *block)
 {
     const struct query *query = &split->request->query;
-    uint32_t end = split->starts[split->count];
+    const char *bytes = query->bytes;
+    const uint32_t *starts = split->starts, *part = split->part;
+    struct part_sum *sums = split->sums;
+    uint32_t count = split->count, end = starts[count];
     for (uint32_t i = 0; i < split->part_count; i++) {
-        struct part_plan *part = &split->parts[i];
-        part->bytes = part_is_big(part) ? xmalloc(part->size) : block;
-        block += part_is_big(part) ? 0 : part->size;
-        part_open(part, split);
+        bool big = part_is_big(&sums[i]);
+        split->parts[i].bytes = big ? xmalloc(sums[i].size) : block;
+        block += big ? 0 : sums[i].size;
+        part_open(&split->parts[i], &sums[i], split);
     }
-    for (uint32_t i = 0; i < split->count; i++) {
-        struct part_plan *part = &split->parts[split->part[i]];
-        uint32_t start = split->starts[i];
-        if (!part->key.at) {
-            uint32_t at = (uint32_t)(part->out - part->bytes) + split->keys[i].at - start;
-            part->key = (struct resp_arg){.at = at, .size = split->keys[i].size};
-        }
-        part_add(part, query->bytes + start, split->starts[i + 1] - start);
-    }
+    for (uint32_t i = 0; i < count; i++)
+        part_add(&sums[part[i]], bytes + starts[i], starts[i + 1] - starts[i]);
     for (uint32_t i = 0; i < split->part_count; i++)
-        part_add(&split->parts[i], query->bytes + end, query->size - end);
+        part_add(&sums[i], bytes + end, query->size - end);
 }
 
 static struct join *split_join(struct split *split)
 {
     bool scatter = split->request->query.command->response_policy == RESPONSE_DEFAULT;
-    enum join_kind kind = scatter ? JOIN_SCATTER : join_kind_of(split->request->query.command);
-    struct join *join = join_create(split->request, kind, split->part_count);
+    struct join *join =
+        scatter ? join_create_scatter(split->request, split->part_count, split->part, split->count)
+                : join_create(split->request, join_kind_of(split->request->query.command), split->part_count);
     join->keys = split->count;
-    if (scatter) {
-        join->owner = split->part;
-        split->part = NULL;
-    }
     for (uint32_t i = 0; i < split->part_count; i++)
-        join->parts[i].keys = split->parts[i].keys;
+        join->parts[i].keys = split->sums[i].keys;
     return join;
 }
 
-static void part_send(struct join *join, const struct part_plan *plan, uint32_t index)
+static void part_send(struct join *join, const struct split *split, uint32_t index)
 {
+    const struct part_plan *plan = &split->parts[index];
+    const struct part_sum *sum = &split->sums[index];
     struct request *part = join_part(join, index);
-    if (part_is_big(plan))
+    if (part_is_big(sum))
         part->memory = plan->bytes;
     part->query.bytes = plan->bytes;
-    part->query.size = (uint32_t)(plan->out - plan->bytes);
+    part->query.size = (uint32_t)(sum->out - plan->bytes);
     part->query.argc = plan->argc;
-    part->query.nkeys = plan->keys;
+    part->query.nkeys = sum->keys;
     part->query.key = plan->key;
     part->query.target = plan->leaf;
     way_take(&part->query, &plan->way);
-    part->multiple = plan->keys > 1;
+    part->multiple = sum->keys > 1;
     dispatch_leaf(part);
 }
 
@@ -411,7 +439,7 @@ static void split_send(struct split *split)
     split_write(split, block);
     struct join *join = split_join(split);
     for (uint32_t i = 0; i < split->part_count; i++)
-        part_send(join, &split->parts[i], i);
+        part_send(join, split, i);
     block_put(block, size);
 }
 
