@@ -10,19 +10,32 @@ local meter = require("meter")
 
 local M = {}
 
-local CLIENTS, VALUE, RELOAD_EVERY = 50, 32, 2
+local CLIENTS, VALUE, RELOAD_EVERY, MINUTE = 50, 32, 2, 60
+local PATIENCE = 1800 -- seconds for BENCH_WITH to let a measurement begin
 local BOUNDS = { 100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 51200 } -- microseconds
+
+local function generator(here, proxy, rate, seconds)
+  local argv = {}
+  for word in (os.getenv("BENCH_WITH") or ""):gmatch("%S+") do argv[#argv + 1] = word end
+  local reply = ("$%d\r\n"):format(VALUE):len() + VALUE + 2
+  for _, word in ipairs(lab.pinned(here.cores.generator, { "luajit", here.root .. "/bench/pace.lua", proxy.port,
+    rate, seconds, CLIENTS, lab.keys(VALUE), reply })) do argv[#argv + 1] = word end
+  return argv
+end
 
 local function pace(here, proxy, rate, seconds, reload)
   local out, err = here.dir .. "/pace.txt", here.dir .. "/pace.err"
   os.remove(out)
   os.remove(err)
-  local reply = ("$%d\r\n"):format(VALUE):len() + VALUE + 2
-  local pid = sys.spawn(lab.pinned(here.cores.generator, { "luajit", here.root .. "/bench/pace.lua", proxy.port,
-    rate, seconds, CLIENTS, lab.keys(VALUE), reply }), { stdout = out, stderr = err })
-  local next_reload, reloads, code = sys.now() + RELOAD_EVERY / 2, 0, nil
+  local pid = sys.spawn(generator(here, proxy, rate, seconds), { stdout = out, stderr = err })
+  local code
   sys.wait_until(function()
     code = sys.reap(pid)
+    return code or (meter.read(out) or ""):find("begin", 1, true)
+  end, PATIENCE, "the generator to begin")
+  local next_reload, reloads = sys.now() + RELOAD_EVERY / 2, 0
+  sys.wait_until(function()
+    code = code or sys.reap(pid)
     if not code and reload and sys.now() >= next_reload then
       sys.kill(proxy.pid, "HUP")
       next_reload, reloads = next_reload + RELOAD_EVERY, reloads + 1
@@ -73,6 +86,7 @@ end
 
 -- What half of twemproxy's rate is, or of the first proxy's.
 local function half_rate(here, entries, options)
+  if os.getenv("BENCH_RATE") then return tonumber(os.getenv("BENCH_RATE")), "twemproxy" end
   local chosen = entries[1]
   for _, entry in ipairs(entries) do
     if entry.peer.kind == "twemproxy" then chosen = entry end
@@ -137,7 +151,7 @@ local function compare(all, report)
 end
 
 function M.run(here, entries, options, report)
-  local seconds = { all = math.ceil(options.seconds * 10), reload = math.ceil(options.seconds * 40) }
+  local seconds = { all = math.ceil(options.seconds * 10), reload = options.quick and 15 or MINUTE }
   local rate, name = half_rate(here, entries, options)
   local all = with_reloads(entries)
   for round = 1, options.rounds do

@@ -4,7 +4,7 @@
 --
 --   luajit bench/pace.lua PORT RATE SECONDS CLIENTS KEYS REPLY_BYTES
 --
--- Prints "sent <requests>", then "<microseconds> <replies>" for each latency
+-- Prints "begin" when it begins, and behind that "sent <requests>", then "<microseconds> <replies>" for each latency
 -- that occurred. A request that is due goes to the next client in turn, behind
 -- those that this one has not got answers to.
 
@@ -83,6 +83,8 @@ local function sleep_until(time)
   return C.epoll_pwait2(epoll, events, EVENTS, wait, nil)
 end
 
+print("begin")
+io.flush()
 local total = math.floor(RATE * SECONDS)
 local start, sent, answered = sys.now(), 0, 0
 while answered < total do
