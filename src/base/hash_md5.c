@@ -307,19 +307,20 @@ static size_t count_alike(const struct hash_text *keys, size_t count)
 /* Puts `count` keys of one size into lanes: 2 ns less for each than with fill_lanes, of 17. */
 static void fill_alike(const struct hash_text *keys, size_t count, uint32_t *blocks)
 {
-    size_t lanes = best->lanes, size = keys->size, last = size / sizeof(uint32_t) * lanes;
+    size_t lanes = best->lanes, size = keys->size, whole = size / sizeof(uint32_t);
     memset(blocks, 0, (count > lanes ? 2 : 1) * lanes * BLOCK_SIZE);
     for (size_t lane = 0; lane < count; lane += FOUR, keys += FOUR) {
         uint32_t *block = lanes_at(blocks, lane);
         const char *data[FOUR] = {keys[0].data, keys[1].data, keys[2].data, keys[3].data};
-        for (size_t at = 0, word = 0; word < last; at += sizeof(uint32_t), word += lanes) {
-            block[word] = word_at(data[0] + at);
-            block[word + 1] = word_at(data[1] + at);
-            block[word + 2] = word_at(data[2] + at);
-            block[word + 3] = word_at(data[3] + at);
+        for (size_t word = 0; word < whole; word++) {
+            uint32_t *at = block + word * lanes;
+            at[0] = word_at(data[0] + word * sizeof *at);
+            at[1] = word_at(data[1] + word * sizeof *at);
+            at[2] = word_at(data[2] + word * sizeof *at);
+            at[3] = word_at(data[3] + word * sizeof *at);
         }
         for (size_t i = 0; i < FOUR; i++) {
-            block[last + i] = last_word(data[i], size);
+            block[whole * lanes + i] = last_word(data[i], size);
             block[SIZE_WORD * lanes + i] = (uint32_t)size * 8;
         }
     }
