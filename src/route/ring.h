@@ -27,7 +27,7 @@ struct ring_share {
 };
 
 /* Makes a ring of all points, one at least, which have to be spread evenly, as hashes are. A value that two
- * shares have is found as that of the one given first. 48,000 points (300 hosts) take 0.4 ms. */
+ * shares have is found as that of the one given first. */
 void ring_make(struct ring *ring, const struct ring_share *shares, uint32_t count);
 void ring_deinit(struct ring *ring);
 
