@@ -149,6 +149,7 @@ describe("script", function()
 
   describe("a loop", function()
     local LIMIT = "stopped: it ran for more than 15 ms"
+    local MOST = require("support.pair").sanitized and 150 or 50 -- milliseconds
 
     -- CPU time of this process: on a busy machine the wall clock says nothing.
     local function stopped(body)
@@ -200,7 +201,7 @@ describe("script", function()
         "for c in ('x'):rep(1000000):gmatch('.') do for d in ('x'):rep(1000000):gmatch('.') do end end",
       }) do
         local took = stopped(body)
-        assert.is_true(took < 50, ("%s: %.0f ms"):format(body, took))
+        assert.is_true(took < MOST, ("%s: %.0f ms"):format(body, took))
       end
     end)
 
@@ -489,6 +490,12 @@ describe("script", function()
         assert.is_false(taken)
         assert.equal(expected, got)
       end
+    end)
+
+    it("leave it to the compiler to make a script's loops fast", function()
+      local busy = HEAD .. "local list, n = {}, 0\nfor i = 1, 900 do list[i] = i * 7919 % 10007 end\n" ..
+        "table.sort(list, function(a, b) for _ = 1, 300 do n = n + 1 end return a < b end)\nreturn cluster.hosts[1]"
+      script.new({ router = busy, slice = 1 }):close()
     end)
 
     it("are stopped where a script holds them up", function()

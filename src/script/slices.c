@@ -6,12 +6,10 @@
 #include "script/state.h"
 
 #include <lauxlib.h>
-#include <luajit.h>
 
 /* SLICES_COUNT: instructions between two looks at the clock; they take some 5 µs.
- * SLICES_PATIENCE: a call may take so many times as long as one that holds up everybody.
- * SLICES_INTERPRETED: nanoseconds after which it is compiled. */
-enum { SLICES_COUNT = 250, SLICES_PATIENCE = 10, SLICES_INTERPRETED = 100 * 1000 * 1000 };
+ * SLICES_PATIENCE: a call may take so many times as long as one that holds up everybody. */
+enum { SLICES_COUNT = 250, SLICES_PATIENCE = 10 };
 
 /* The slice that runs, for the hook. */
 static struct {
@@ -30,17 +28,10 @@ static void on_count(lua_State *L, lua_Debug *unused)
         lua_yield(L, 0);
 }
 
-static void slices_compile(struct state *state, bool compile)
-{
-    if (!state->interpreted)
-        luaJIT_setmode(state->L, 0, LUAJIT_MODE_ENGINE | (compile ? LUAJIT_MODE_ON : LUAJIT_MODE_OFF));
-}
-
 /* Leaves on the state's stack what the call has left, `results` values or an error. */
 static void slices_end(struct slices *slices, struct state *state, int status, int results)
 {
     lua_State *L = state->L;
-    slices_compile(state, true);
     lua_settop(slices->L, status ? -1 : results); /* lua_resume leaves nothing else there */
     lua_checkstack(L, results + 1);
     lua_xmove(slices->L, L, status ? 1 : results);
@@ -54,7 +45,6 @@ int slices_go_on(struct slices *slices, struct state *state, int results, int32_
     running.L = slices->L;
     running.end = begin + slices->length;
     running.limit = begin + (slices->used < most ? most - slices->used : 0);
-    slices_compile(state, slices->used > SLICES_INTERPRETED);
     lua_sethook(slices->L, on_count, LUA_MASKCOUNT, SLICES_COUNT);
     int status = state_resume(state, slices->L, slices->arguments, milliseconds);
     lua_sethook(slices->L, NULL, 0, 0);
