@@ -19,10 +19,10 @@ local files = require("support.files")
 -- Files that cannot bear a neighbour: they run after the others, one at a time.
 local alone = {}
 
--- Specs wait for servers and clocks about as much as they compute.
+-- One for each core, though specs wait about as much as they compute: clocks are among what they wait for.
 local function side_by_side()
   local cores = tonumber(io.popen("nproc"):read("*l")) or 1
-  return tonumber(os.getenv("NYDUS_SPEC_JOBS")) or math.min(cores + 1, 3)
+  return tonumber(os.getenv("NYDUS_SPEC_JOBS")) or math.min(cores, 3)
 end
 
 local function say(format, ...)
