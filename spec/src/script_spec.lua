@@ -415,11 +415,12 @@ describe("script", function()
       for _, name in ipairs({ "config.lua", "main.lua", "more.lua" }) do os.remove(s.dir .. "/" .. name) end
       local o = ffi.new("struct script_options")
       o.lua_dir = "lua"
-      local other = lib.script_create(o, problem)
-      assert.is_true(lib.script_unpack_config(other, path, packed, size[0], problem))
+      local other, third = lib.script_create(o), lib.script_create(o)
+      assert.is_true(script.finish(lib.script_open_step, other, problem))
+      assert.is_true(script.finish(lib.script_load_step, other, path, packed, size[0], problem))
       lib.script_destroy(other)
-      local third = lib.script_create(o, problem)
-      assert.is_false(lib.script_unpack_config(third, path, "rubbish", 7, problem))
+      assert.is_true(script.finish(lib.script_open_step, third, problem))
+      assert.is_false(script.finish(lib.script_load_step, third, path, "rubbish", 7, problem))
       assert.equal(path .. ": not a bundle", ffi.string(problem[0]))
       ffi.C.free(problem[0])
       lib.script_destroy(third)
@@ -432,26 +433,16 @@ describe("script", function()
   describe("slices", function()
     local lib, ffi = support.lib(), require("ffi")
 
-    local function steps(step, ...)
-      local count, progress = 0, lib.SCRIPT_MORE
-      while progress == lib.SCRIPT_MORE do
-        progress = step(...)
-        count = count + 1
-      end
-      return count, progress
-    end
-
     it("open a state in many steps", function()
       local o, problem = ffi.new("struct script_options"), ffi.new("char *[1]")
       o.lua_dir, o.slice = os.getenv("NYDUS_LUA_PATH") or "lua", 1
-      local s = lib.script_begin_open(o)
-      local count, progress = steps(lib.script_open_step, s, problem)
-      assert.equal(lib.SCRIPT_DONE, tonumber(progress))
-      assert.is_true(count > 10, count)
+      local s = lib.script_create(o)
+      local done, count = script.finish(lib.script_open_step, s, problem)
+      assert.is_true(done and count > 10, count)
       lib.script_destroy(s)
       o.slice = 0
-      s = lib.script_begin_open(o)
-      assert.equal(2, (steps(lib.script_open_step, s, problem)))
+      s = lib.script_create(o)
+      assert.same({ true, 2 }, { script.finish(lib.script_open_step, s, problem) })
       lib.script_destroy(s)
     end)
 
@@ -510,7 +501,9 @@ describe("script", function()
       local lib, ffi = support.lib(), require("ffi")
       local o, problem = ffi.new("struct script_options"), ffi.new("char *[1]")
       o.lua_dir = "/nowhere"
-      assert.is_true(lib.script_create(o, problem) == nil)
+      local s = lib.script_create(o)
+      assert.is_false(script.finish(lib.script_open_step, s, problem))
+      lib.script_destroy(s)
       assert.matches("^the Lua modules in /nowhere: cannot open /nowhere/nydus/require%.lua", ffi.string(problem[0]))
       ffi.C.free(problem[0])
     end)

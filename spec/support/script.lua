@@ -17,6 +17,7 @@
 --   s:counters()                          batches, queries, errors, stops, memory_errors
 --   s:eval(source)                        what that returns in the script layer's own state
 --   s:close()
+--   script.finish(step, …)                takes that step of the C layer until it is over: did it go well, how many
 
 local ffi = require("ffi")
 local files = require("support.files")
@@ -52,6 +53,15 @@ local function config_text(options)
   local router = { options.name or "main.lua" }
   for key, value in pairs(options.options or {}) do router[key] = value end
   return ("return { listen = \":1\", router = %s, hosts = { %s } }"):format(quote(router), table.concat(hosts, ", "))
+end
+
+function M.finish(step, ...)
+  local count, progress = 0, C.SCRIPT_MORE
+  while progress == C.SCRIPT_MORE do
+    progress = step(...)
+    count = count + 1
+  end
+  return progress == C.SCRIPT_DONE, count
 end
 
 local function take(text)
@@ -102,8 +112,8 @@ local function build(self, config, dir, from)
     local cluster = generation.clusters[i - 1]
     cluster.root = given.router.kind == "builtin" and builtin(cluster, given.router) or C.cluster_all(cluster)
     if given.router.kind == "script" then
-      cluster.root = C.script_router(self.c, cluster, dir .. "/" .. given.router.text, problem)
-      if cluster.root == nil then return take(problem) end
+      local path = dir .. "/" .. given.router.text
+      if not M.finish(C.script_router_step, self.c, cluster, path, problem) then return take(problem) end
     end
   end
   if not C.script_finish(self.c, problem) then return take(problem) end
@@ -124,9 +134,9 @@ local function open(options)
   local lua_dir = os.getenv("NYDUS_LUA_PATH") or "lua"
   o.lua_dir, o.memory_limit, o.slice = lua_dir, options.memory or 0, options.slice or 0
   local problem = ffi.new("char *[1]")
-  local self = setmetatable({ dir = dir, c = C.script_create(o, problem) }, Script)
-  if self.c == nil then return nil, take(problem) end
-  if not C.script_load_config(self.c, dir .. "/config.lua", problem) then
+  local self = setmetatable({ dir = dir, c = C.script_create(o) }, Script)
+  if not M.finish(C.script_open_step, self.c, problem) or
+    not M.finish(C.script_load_step, self.c, dir .. "/config.lua", nil, 0, problem) then
     self:close()
     return nil, (take(problem):gsub(dir:gsub("%p", "%%%0") .. "/", ""))
   end

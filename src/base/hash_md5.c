@@ -338,7 +338,7 @@ void hash_md5_many(const struct hash_text *keys, size_t count, uint32_t *hashes)
             past = fill_lanes(keys, count, hashes, blocks, order, &used);
         (used > best->lanes ? best->two : best->one)(blocks, words);
         for (size_t i = 0; i < used; i++)
-            hashes[past == used ? i : order[i]] = words[i];
+            hashes[past == used ? i : order[i]] = words[i]; /* the first: none was left out */
         keys += past;
         hashes += past;
         count -= past;

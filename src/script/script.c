@@ -91,7 +91,7 @@ static bool runtime_call(struct script *script, int arguments, const char *file,
 
 /* ---- life ---- */
 
-struct script *script_begin_open(const struct script_options *options)
+struct script *script_create(const struct script_options *options)
 {
     struct script *script = xcalloc(1, sizeof *script);
     script->runtime = script->config = LUA_NOREF;
@@ -118,39 +118,27 @@ static void push_stage(struct script *script)
     }
 }
 
-enum script_progress script_open_step(struct script *script, char **error)
+enum script_progress script_open_step(struct script *script, char **problem)
 {
     lua_State *L = script->state.L;
     const char *dir = script->state.lua_dir;
-    char *problem = NULL;
+    char *said = NULL;
     if (script->stage == SCRIPT_NEW) {
-        *error = xformat("the Lua modules in %s: %s", dir,
+        *problem = xformat("the Lua modules in %s: %s", dir,
                          L ? state_error(&script->state) : "not enough memory");
         return SCRIPT_FAILED;
     }
     if (!slices_under_way(&script->slices))
         push_stage(script);
-    enum script_progress progress = runtime_step(script, 1, dir, &problem);
+    enum script_progress progress = runtime_step(script, 1, dir, &said);
     if (progress == SCRIPT_FAILED)
-        *error = xformat("the Lua modules in %s: %s", dir, problem);
-    free(problem);
+        *problem = xformat("the Lua modules in %s: %s", dir, said);
+    free(said);
     if (progress != SCRIPT_DONE)
         return progress;
     luaL_unref(L, LUA_REGISTRYINDEX, script->runtime); /* both return the module */
     script->runtime = luaL_ref(L, LUA_REGISTRYINDEX);
     return ++script->stage == SCRIPT_STARTED ? SCRIPT_DONE : SCRIPT_MORE;
-}
-
-struct script *script_create(const struct script_options *options, char **error)
-{
-    struct script *script = script_begin_open(options);
-    enum script_progress progress = SCRIPT_MORE;
-    while (progress == SCRIPT_MORE)
-        progress = script_open_step(script, error);
-    if (progress == SCRIPT_DONE)
-        return script;
-    script_destroy(script);
-    return NULL;
 }
 
 void script_destroy(struct script *script)
@@ -259,20 +247,6 @@ enum script_progress script_load_step(struct script *script, const char *path, c
     return SCRIPT_DONE;
 }
 
-bool script_unpack_config(struct script *script, const char *path, const char *packed, size_t size,
-                          char **problems)
-{
-    enum script_progress progress = SCRIPT_MORE;
-    while (progress == SCRIPT_MORE)
-        progress = script_load_step(script, path, packed, size, problems);
-    return progress == SCRIPT_DONE;
-}
-
-bool script_load_config(struct script *script, const char *path, char **problems)
-{
-    return script_unpack_config(script, path, NULL, 0, problems);
-}
-
 void script_push_config(struct script *script)
 {
     lua_rawgeti(script->state.L, LUA_REGISTRYINDEX, script->config);
@@ -341,25 +315,17 @@ static void push_load_router(struct script *script, struct cluster *cluster, con
 }
 
 enum script_progress script_router_step(struct script *script, struct cluster *cluster, const char *path,
-                                        char **error)
+                                        char **problem)
 {
     lua_State *L = script->state.L;
     if (!slices_under_way(&script->slices))
         push_load_router(script, cluster, path);
-    enum script_progress progress = runtime_step(script, 2, path, error);
+    enum script_progress progress = runtime_step(script, 2, path, problem);
     if (progress != SCRIPT_DONE)
         return progress;
     cluster->root = script->decider.set->targets[lua_tointeger(L, -1)];
     lua_settop(L, 0);
     return SCRIPT_DONE;
-}
-
-struct target *script_router(struct script *script, struct cluster *cluster, const char *path, char **error)
-{
-    enum script_progress progress = SCRIPT_MORE;
-    while (progress == SCRIPT_MORE)
-        progress = script_router_step(script, cluster, path, error);
-    return progress == SCRIPT_DONE ? cluster->root : NULL;
 }
 
 char *script_notes(struct script *script, const struct cluster *cluster)

@@ -1,9 +1,9 @@
 /* The script layer: one LuaJIT state that reads config.lua and runs the
  * router scripts of one generation.
  *
- *   script_create ─► script_load_config (disk) or script_unpack_config (bytes)
+ *   script_create ─► script_open_step ─► script_load_step, from disk or bytes
  *                 ─► script_push_config: the server builds clusters and hosts
- *                 ─► script_bind(generation) ─► script_router for each scripted cluster
+ *                 ─► script_bind(generation) ─► script_router_step for each scripted cluster
  *                 ─► script_finish: cross-checks when every root is set
  *                 ─► script_begin … script_leave: in force
  *
@@ -27,17 +27,15 @@ struct script_options {
     uint64_t slice;      /* nanoseconds of the steps below, about; 0: each takes as long as it takes */
 };
 
-/* One state with its own memory limit. NULL with a sentence in *error (the
- * caller frees it) when the runtime modules cannot be loaded. */
-struct script *script_create(const struct script_options *options, char **error)
-    __attribute__((warn_unused_result));
-/* The same in steps, for a worker that serves meanwhile, as are the other functions here whose names end in
- * _step. Call them with the same arguments until they say something else than SCRIPT_MORE; when that is
- * SCRIPT_FAILED, *error has a sentence or some lines for the caller to free, and the script is still to be
- * destroyed. */
+/* How far a function is whose name ends in _step: a worker serves between two steps. Call it with the same
+ * arguments until it says something else than SCRIPT_MORE; when that is SCRIPT_FAILED, it has put a sentence
+ * or some lines into its last argument, for the caller to free, and the script is still to be destroyed. */
 enum script_progress { SCRIPT_MORE, SCRIPT_DONE, SCRIPT_FAILED };
-struct script *script_begin_open(const struct script_options *options);
-enum script_progress script_open_step(struct script *script, char **error);
+
+/* One state with its own memory limit; nothing is in it yet. */
+struct script *script_create(const struct script_options *options);
+/* Loads the runtime modules. */
+enum script_progress script_open_step(struct script *script, char **problem);
 /* The generation may not ask for decisions any more. NULL is fine. */
 void script_destroy(struct script *script);
 
@@ -45,19 +43,13 @@ void script_destroy(struct script *script);
 void script_set_memory_limit(struct script *script, size_t bytes);
 size_t script_memory_used(const struct script *script);
 
-/* Reads config.lua and what it requires from disk, once, and checks it. false:
- * *problems has one problem per line, in the caller's hands to free. */
-bool script_load_config(struct script *script, const char *path, char **problems)
-    __attribute__((warn_unused_result));
-/* The same from the bytes of script_pack; nothing is read from disk, and nothing is run or checked again when
- * the configuration is plain data. `path` is only what messages call the file. */
-bool script_unpack_config(struct script *script, const char *path, const char *packed, size_t size,
-                          char **problems) __attribute__((warn_unused_result));
-/* script_unpack_config, or script_load_config where `packed` is NULL. */
+/* Reads config.lua and what it requires from disk, once, and checks it: a problem per line. With `packed`,
+ * the bytes of script_pack, the same from these: nothing is read from disk, nothing is run or checked again
+ * when the configuration is plain data, and `path` is only what messages call the file. */
 enum script_progress script_load_step(struct script *script, const char *path, const char *packed,
                                       size_t size, char **problems);
 /* Every file that was read so far, router scripts included, and the normalised configuration unless there is
- * a function in it, in one piece for the caller to free: pack after the last script_router. */
+ * a function in it, in one piece for the caller to free: pack after the last script_router_step. */
 char *script_pack(struct script *script, size_t *size) __attribute__((warn_unused_result));
 /* The files' part of it. */
 const char *script_packed_files(const char *packed, size_t size, size_t *files_size);
@@ -71,16 +63,10 @@ void script_push_config(struct script *script);
  * context; generation->script is the caller's to set. */
 void script_bind(struct script *script, struct generation *generation);
 
-/* Runs the router script of a cluster and returns its root; `path` as in
- * config.lua, relative to it. The options are those of
- * clusters[cluster->index + 1].router.options in the configuration. NULL: *error has a
- * sentence or several lines, for the caller to free. */
-struct target *script_router(struct script *script, struct cluster *cluster, const char *path, char **error)
-    __attribute__((warn_unused_result));
-
-/* The root is the cluster's then. */
+/* Runs the router script of a cluster, whose root is then what it returned; `path` as in config.lua, relative
+ * to it. The options are those of clusters[cluster->index + 1].router.options in the configuration. */
 enum script_progress script_router_step(struct script *script, struct cluster *cluster, const char *path,
-                                        char **error);
+                                        char **problem);
 
 /* What makes the functions of that cluster's router slow, one note per line with
  * file and line, for the caller to free; "" when nothing does. Not for workers:

@@ -67,7 +67,7 @@ static bool step_script(struct build *build)
         bool serving = build->proxy && build->proxy->generation;
         struct script_options options = {.lua_dir = lua_dir, .slice = serving ? STEP_LUA : 0};
         if (lua_dir)
-            build->script = script_begin_open(&options);
+            build->script = script_create(&options);
         return !lua_dir;
     }
     return script_open_step(build->script, &build->problems) != SCRIPT_MORE;
